@@ -1,0 +1,134 @@
+"""One feature's networks: an encoder of its value and its experts.
+
+Written for ONE feature; `naejax.models.nae.NAE` lifts them over the features with
+``nn.vmap``. The batch is the last axis, so that sums over units, experts and norms
+run over leading axes: on CPUs they vectorise over rows, on TPUs rows fill the lanes.
+"""
+
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype, Initializer
+from jaxtyping import Array, Float
+
+from naejax.models.layers import Dense, LayerNorm
+
+
+def uniform(bound: float) -> Initializer:
+    """Initial values drawn uniformly from [-bound, bound).
+
+    Args:
+        bound: half the width of the interval.
+
+    Returns:
+        An initializer ``(key, shape, dtype) -> array``.
+
+    Example:
+        >>> import jax
+        >>> float(abs(uniform(0.1)(jax.random.key(0), (8,))).max()) <= 0.1
+        True
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+class FeatureEncoder(nn.Module):
+    """Encodes one feature's values by blocks of dense, layer norm, ReLU, dropout.
+
+    ``z = enc(x)``. A missing value (NaN) has a learned vector of its own in place of
+    the first dense layer's output, so nothing is imputed.
+
+    Attributes:
+        hidden: width of every block; the last one is H.
+        dropout: rate of dropout after each block.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    hidden: Sequence[int]
+    dropout: float = 0.0
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B"], train: bool = False) -> Float[Array, "H B"]:
+        """Encodes the values ``x`` (B,) of one feature as ``z`` (H, B)."""
+        missing = jnp.isnan(x)
+        z = jnp.where(missing, 0.0, x)[None]
+        for block, width in enumerate(self.hidden):
+            z = Dense(
+                (width,),
+                kernel_init=KERNEL(z.shape[0], width),
+                bias_init=BIAS(z.shape[0], block),
+                dtype=self.dtype,
+                name=f"dense_{block}",
+            )(z)
+            if block == 0:
+                learned = self.param("missing", uniform(1.0), (width,))
+                z = jnp.where(missing, learned[:, None].astype(z.dtype), z)
+            z = LayerNorm(name=f"norm_{block}")(z)
+            z = nn.Dropout(self.dropout, deterministic=not train)(nn.relu(z))
+        return z
+
+
+KERNEL = lambda i, o: uniform(math.sqrt(6 / (i * o)))
+BIAS = lambda i, block: uniform(1 / math.sqrt(i)) if block == 0 else nn.initializers.zeros
+
+
+class Expert(nn.Module):
+    """One expert of one feature: ``e = w . z + b``.
+
+    Attributes:
+        num_outputs: C.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    num_outputs: int
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "H B"]) -> Float[Array, "C B"]:
+        """Maps the encoding ``z`` (H, B) to a proposed contribution (C, B)."""
+        return Dense(
+            (self.num_outputs,),
+            kernel_init=uniform(math.sqrt(6 / z.shape[0] / 32)),
+            dtype=self.dtype,
+            name="dense",
+        )(z)
+
+
+class FeatureExperts(nn.Module):
+    """One feature's encoder and its K experts, which share the encoding.
+
+    Attributes:
+        num_experts: K.
+        num_outputs: C.
+        hidden: widths of the encoder's blocks; the last one is H.
+        dropout: rate of dropout after each block.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    num_experts: int
+    num_outputs: int
+    hidden: Sequence[int]
+    dropout: float = 0.0
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "B"], train: bool = False
+    ) -> tuple[Float[Array, "H B"], Float[Array, "K C B"]]:
+        """Maps the values ``x`` (B,) to their encoding and the experts' outputs."""
+        z = FeatureEncoder(self.hidden, self.dropout, self.dtype, name="encoder")(x, train)
+        experts = nn.vmap(
+            Expert,
+            in_axes=None,
+            axis_size=self.num_experts,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+        )(self.num_outputs, self.dtype, name="experts")
+        return z, experts(z)

@@ -1,0 +1,140 @@
+"""Gates of Neural Additive Experts: which experts speak for a row, and how loudly.
+
+A gate is a router, which turns the features' encodings into logits, and a rule from
+`naejax.ops.gating`, which turns logits into weights on the simplex.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.typing import Dtype
+from jaxtyping import Array, Float
+
+from naejax.models.layers import Dense
+from naejax.ops import gating
+
+GATES = ("context", "equal", "own", "none")
+
+
+class ContextRouter(nn.Module):
+    """Logits that see every feature: ``r = W [z_1 .. z_F] + b``.
+
+    With a rank, ``W = V U``: ``rank`` numbers summarise the row, so that cost and
+    parameters grow with F times rank instead of F squared.
+
+    Attributes:
+        num_experts: K.
+        rank: size of the summary; None for a full matrix.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    num_experts: int
+    rank: int | None = None
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "F H B"]) -> Float[Array, "F K B"]:
+        """Maps the encodings ``z`` (F, H, B) to logits (F, K, B)."""
+        num_features = z.shape[0]
+        if self.rank is None:
+            return Dense(
+                (num_features, self.num_experts),
+                kernel_init=nn.initializers.glorot_normal((0, 1), (2, 3)),
+                dtype=self.dtype,
+                name="dense",
+            )(z)
+        summary = Dense(
+            (self.rank,),
+            use_bias=False,
+            kernel_init=nn.initializers.glorot_normal((0, 1), 2),
+            dtype=self.dtype,
+            name="summary",
+        )(z)
+        return Dense(
+            (num_features, self.num_experts),
+            kernel_init=nn.initializers.glorot_normal(0, (1, 2)),
+            dtype=self.dtype,
+            name="dense",
+        )(summary)
+
+
+class OwnRouter(nn.Module):
+    """Logits of ONE feature from its own encoding: ``r_i = W_i z_i + b_i``.
+
+    Attributes:
+        num_experts: K.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    num_experts: int
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "H B"]) -> Float[Array, "K B"]:
+        """Maps one feature's encoding ``z`` (H, B) to logits (K, B)."""
+        return Dense(
+            (self.num_experts,),
+            kernel_init=nn.initializers.glorot_normal(),
+            dtype=self.dtype,
+            name="dense",
+        )(z)
+
+
+class Gate(nn.Module):
+    """Weights of every feature's experts for every row.
+
+    ===========  ==========================  ======================================
+    kind         router                      weights
+    ===========  ==========================  ======================================
+    ``context``  sees all features           softmax over the ``top_k`` largest
+    ``equal``    sees all features           ``1 / top_k`` each, straight through
+    ``own``      sees the feature alone      softmax over all; training draws
+                                             Gumbel-softmax weights
+    ``none``     none                        ``1 / K`` each
+    ===========  ==========================  ======================================
+
+    Attributes:
+        kind: one of ``GATES``.
+        num_experts: K.
+        top_k: k, the number of active experts of the first two kinds.
+        rank: rank of the router that sees all features; None for a full matrix.
+        expert_dropout: rate at which experts drop out of the choice in training.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    kind: str
+    num_experts: int
+    top_k: int
+    rank: int | None = None
+    expert_dropout: float = 0.0
+    dtype: Dtype | None = None
+
+    def setup(self):
+        if self.kind in ("context", "equal"):
+            self.router = ContextRouter(self.num_experts, self.rank, self.dtype)
+        elif self.kind == "own":
+            self.router = nn.vmap(
+                OwnRouter, variable_axes={"params": 0}, split_rngs={"params": True}
+            )(self.num_experts, self.dtype)
+
+    def logits(self, z: Float[Array, "F H B"]) -> Float[Array, "F K B"]:
+        """The router's logits for the encodings ``z`` (F, H, B), in float32."""
+        return self.router(z).astype(jnp.float32)
+
+    def __call__(
+        self, z: Float[Array, "F H B"], train: bool = False
+    ) -> Float[Array, "F K B"]:
+        """The weights (F, K, B) for the encodings ``z`` (F, H, B)."""
+        if self.kind == "none":
+            num_features, _, rows = z.shape
+            return jnp.full((num_features, self.num_experts, rows), 1 / self.num_experts)
+        logits = self.logits(z)
+        if train and self.expert_dropout > 0:
+            key = self.make_rng("dropout")
+            logits = gating.drop_experts(logits, key, self.expert_dropout, axis=1)
+        if self.kind == "context":
+            return gating.top_k_gates(logits, self.top_k, axis=1)
+        if self.kind == "equal":
+            return gating.equal_gates(logits, self.top_k, axis=1)
+        if train:
+            return gating.gumbel_gates(logits, self.make_rng("gumbel"), axis=1)
+        return nn.softmax(logits, axis=1)

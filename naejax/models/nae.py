@@ -1,0 +1,174 @@
+"""Neural Additive Experts: a sum of gated experts, one group of them per feature."""
+
+import difflib
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+from jaxtyping import Array, Float
+
+from naejax.models.experts import FeatureExperts
+from naejax.models.gates import GATES, Gate
+from naejax.types import NAEOutput
+
+
+class NAE(nn.Module):
+    """Neural Additive Experts.
+
+    With ``z_i = enc_i(x_i)`` the encoding of feature i and ``e_ic`` its expert c::
+
+        e_ic  = w_ic . z_i + b_ic                    what expert c proposes, sees x_i
+        g_i   = gate([z_1 .. z_F])_i                 weights of the experts, simplex
+        f_i   = sum_c g_ic e_ic                      contribution of feature i
+        score = bias + sum_i f_i                     on the link scale
+
+    so ``min_c e_ic <= f_i <= max_c e_ic`` whatever the other features are, and the
+    model is a plain additive one where the experts of a feature agree.
+
+    Attributes:
+        num_outputs: C: 1 for regression and two classes, else the number of classes.
+        num_experts: K, experts per feature.
+        top_k: k, experts active per feature and row (gates context and equal).
+        hidden: widths of the blocks of a feature's encoder; the last one is H.
+        gate: ``context``, ``equal``, ``own`` or ``none``; see `naejax.models.Gate`.
+            ``own`` and ``none``, and K = 1, make the model exactly additive.
+        gate_rank: rank of the gate's matrix; None for a full one. Cost grows with
+            F squared without a rank, with F times rank with one.
+        dropout: rate of dropout after each block of an encoder.
+        expert_dropout: rate at which experts drop out of the choice in training.
+        dtype: type of the networks' computation, such as ``jnp.bfloat16``; parameters,
+            gates and sums stay float32.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> model = NAE(num_experts=4, hidden=(8, 8))
+        >>> x = jnp.ones((5, 3))
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> output = model.apply(variables, x)
+        >>> output.prediction.shape, output.contributions.shape, output.gates.shape
+        ((5, 1), (5, 3, 1), (5, 3, 4))
+
+    Source: Xiong, Sinha, Zhang, "Neural Additive Experts: Context-Gated Experts for
+    Controllable Model Additivity", AISTATS 2026, arXiv 2602.10585.
+    """
+
+    num_outputs: int = 1
+    num_experts: int = 32
+    top_k: int = 2
+    hidden: Sequence[int] = (64, 64, 64, 64)
+    gate: str = "context"
+    gate_rank: int | None = None
+    dropout: float = 0.0
+    expert_dropout: float = 0.0
+    dtype: Dtype | None = None
+
+    def __post_init__(self):
+        _check_settings(self)
+        super().__post_init__()
+
+    def setup(self):
+        self.features = nn.vmap(
+            FeatureExperts,
+            in_axes=(0, None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True, "dropout": True},
+        )(self.num_experts, self.num_outputs, self.hidden, self.dropout, self.dtype)
+        # One expert leaves nothing to choose: no router, no dead parameters.
+        self.gates = Gate(
+            self.gate if self.num_experts > 1 else "none",
+            self.num_experts,
+            min(self.top_k, self.num_experts),
+            self.gate_rank,
+            self.expert_dropout,
+            self.dtype,
+        )
+        self.bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
+
+    def encode(
+        self, x: Float[Array, "B F"], train: bool = False
+    ) -> tuple[Float[Array, "F H B"], Float[Array, "F K C B"]]:
+        """Encodings (F, H, B) and experts (F, K, C, B) of rows ``x``; no gate runs."""
+        if x.ndim != 2:
+            raise ValueError(
+                f"x has shape {x.shape}, expected (rows, features); "
+                "add an axis of length 1 to a single row or column"
+            )
+        z, experts = self.features(x.T, train)
+        return z, experts.astype(jnp.float32)
+
+    def router_logits(self, x: Float[Array, "B F"]) -> Float[Array, "F K B"]:
+        """The router's logits (F, K, B) for rows ``x``; gate ``none`` has none."""
+        return self.gates.logits(self.encode(x)[0])
+
+    def __call__(self, x: Float[Array, "B F"], train: bool = False) -> NAEOutput:
+        """Scores rows ``x`` (B, F), NaN where a value is missing.
+
+        Args:
+            x: the encoded table, about standard normal, (B, F).
+            train: draw dropout (rng ``dropout``) and Gumbel gates (rng ``gumbel``).
+
+        Returns:
+            The prediction and its parts.
+        """
+        z, experts = self.encode(x, train)
+        gates = self.gates(z, train)
+        contributions = (gates[:, :, None] * experts).sum(axis=1)
+        prediction = contributions.sum(axis=0) + self.bias[:, None]
+        return NAEOutput(
+            prediction=prediction.T,
+            bias=self.bias,
+            contributions=contributions.transpose(2, 0, 1),
+            gates=gates.transpose(2, 0, 1),
+            experts=experts.transpose(3, 0, 1, 2),
+        )
+
+
+def contribution_range(
+    output: NAEOutput,
+) -> tuple[Float[Array, "B F C"], Float[Array, "B F C"]]:
+    """The context range of every contribution: certified bounds over all contexts.
+
+    ``min_c e_ic(x_i) <= f_i(x) <= max_c e_ic(x_i)`` because gates lie on the simplex
+    and experts see ``x_i`` alone. It says how far the other features could move the
+    contribution; it is not an uncertainty interval.
+
+    Args:
+        output: what `NAE` returned for B rows.
+
+    Returns:
+        Lower and upper bounds, each (B, F, C).
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> model = NAE(num_experts=4, hidden=(8, 8))
+        >>> variables = model.init(jax.random.key(0), jnp.ones((5, 3)))
+        >>> output = model.apply(variables, jnp.ones((5, 3)))
+        >>> lower, upper = contribution_range(output)
+        >>> bool((lower <= output.contributions + 1e-6).all())
+        True
+    """
+    return output.experts.min(axis=2), output.experts.max(axis=2)
+
+
+def _check_settings(model: NAE) -> None:
+    """Refuses settings that no model can have, in one line each."""
+    if model.gate not in GATES:
+        close = difflib.get_close_matches(str(model.gate), GATES, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"gate is {model.gate!r}, expected one of {GATES}{hint}")
+    counts = {
+        "num_outputs": model.num_outputs,
+        "num_experts": model.num_experts,
+        "top_k": model.top_k,
+        "gate_rank": 1 if model.gate_rank is None else model.gate_rank,
+        "every width in hidden": min(model.hidden, default=0),
+    }
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}, expected at least 1")
+    for name in ("dropout", "expert_dropout"):
+        rate = getattr(model, name)
+        if not 0 <= rate < 1:
+            raise ValueError(f"{name} is {rate}, expected a rate in [0, 1)")

@@ -1,0 +1,155 @@
+"""One step of training as a pure function, the same on one device and on many."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from naejax.objectives import penalties as penalty_terms
+
+Loss = Callable[[Array, Array], Array]
+
+
+class Batch(NamedTuple):
+    """Rows with their targets; a row of weight 0 counts for nothing.
+
+    Attributes:
+        x: encoded rows, (B, F).
+        target: (B,) or (B, C), or class indices (B,).
+        weight: (B,).
+    """
+
+    x: Float[Array, "B F"]
+    target: Array
+    weight: Float[Array, "B"]
+
+
+class TrainState(NamedTuple):
+    """What the next step needs.
+
+    Attributes:
+        step: number of steps done.
+        params: the model's parameters.
+        opt_state: the optimiser's state.
+        key: random key; every step folds its number into it.
+    """
+
+    step: Int[Array, ""]
+    params: Any
+    opt_state: optax.OptState
+    key: jax.Array
+
+
+class Metrics(NamedTuple):
+    """Sums over rows, so that batches and devices merge by addition.
+
+    Attributes:
+        loss: sum of weight times loss, without penalties.
+        objective: sum of weight times (loss plus penalties).
+        weight: sum of weights.
+    """
+
+    loss: Float[Array, ""]
+    objective: Float[Array, ""]
+    weight: Float[Array, ""]
+
+
+def init_state(
+    params: Any, optimizer: optax.GradientTransformation, seed: int
+) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        params: the model's initial parameters.
+        optimizer: the optimiser whose state to set up.
+        seed: seed of dropout and Gumbel draws.
+
+    Returns:
+        A `TrainState` at step 0.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> int(init_state({"w": jnp.ones(2)}, optax.sgd(0.1), seed=0).step)
+        0
+    """
+    return TrainState(
+        jnp.zeros((), jnp.int32), params, optimizer.init(params), jax.random.key(seed)
+    )
+
+
+def make_train_step(
+    model: nn.Module,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    penalties: Mapping[str, float],
+) -> Callable[..., tuple[TrainState, Metrics]]:
+    """Builds ``train_step(state, batch, axis_name=None) -> (state, metrics)``.
+
+    The step follows the gradient of::
+
+        sum_b w_b loss(score_b, target_b) / sum_b w_b + sum_p lambda_p penalty_p
+
+    With an axis name, sums run over the devices of that axis and every device makes
+    the same update; penalties are then averaged by the devices' weights.
+
+    Args:
+        model: a module whose ``apply`` returns `naejax.NAEOutput`.
+        loss: ``loss(score (B, C), target) -> (B,)``.
+        optimizer: any optax optimiser.
+        penalties: weights of `naejax.penalties` by name.
+
+    Returns:
+        The step, a pure function to be jitted, scanned, vmapped or pmapped.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, optax
+        >>> from naejax import NAE, losses
+        >>> model, x = NAE(num_experts=4, hidden=(8,)), jnp.ones((6, 2))
+        >>> params = model.init(jax.random.key(0), x)["params"]
+        >>> optimizer = optax.adamw(1e-3)
+        >>> step = make_train_step(
+        ...     model, losses.squared, optimizer, {"expert_variance": 0.1}
+        ... )
+        >>> state = init_state(params, optimizer, seed=0)
+        >>> state, metrics = step(state, Batch(x, jnp.ones(6), jnp.ones(6)))
+        >>> int(state.step), float(metrics.weight)
+        (1, 6.0)
+    """
+
+    def objective(params, batch: Batch, key: jax.Array, total: Array):
+        dropout, gumbel = jax.random.split(key)
+        output = model.apply(
+            {"params": params},
+            batch.x,
+            train=True,
+            rngs={"dropout": dropout, "gumbel": gumbel},
+        )
+        task = (batch.weight * loss(output.prediction, batch.target)).sum()
+        penalty = penalty_terms.total(output, penalties, batch.weight)
+        value = task + batch.weight.sum() * penalty
+        return value / total, Metrics(task, value, batch.weight.sum())
+
+    def train_step(
+        state: TrainState, batch: Batch, axis_name: str | None = None
+    ) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(state.key, state.step)
+        total = batch.weight.sum()
+        if axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+            total = jax.lax.psum(total, axis_name)
+        # A batch of weight 0 leaves gradients of exactly zero, not 0 / 0.
+        total = jnp.where(total > 0, total, 1.0)
+        grads, metrics = jax.grad(objective, has_aux=True)(
+            state.params, batch, key, total
+        )
+        if axis_name is not None:
+            grads, metrics = jax.lax.psum((grads, metrics), axis_name)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(state.step + 1, params, opt_state, state.key), metrics
+
+    return train_step

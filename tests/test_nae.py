@@ -1,0 +1,277 @@
+"""What must hold for every Neural Additive Experts model (all gates, C in {1, 3})."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from naejax import NAE, contribution_range, predict
+from naejax.models.gates import GATES
+
+SEEDS = range(3)
+BATTERY = [
+    pytest.param(gate, rank, outputs, seed, id=f"{gate}-rank{rank}-C{outputs}-{seed}")
+    for gate in GATES
+    for rank in ((None, 3) if gate in ("context", "equal") else (None,))
+    for outputs in (1, 3)
+    for seed in SEEDS
+]
+battery = pytest.mark.parametrize(("gate", "rank", "outputs", "seed"), BATTERY)
+
+
+def random_case(gate, rank, outputs, seed):
+    """A model of random shape with every parameter moved, and rows some of it NaN."""
+    rng = np.random.default_rng([seed, outputs])
+    features, experts = int(rng.integers(2, 6)), int(rng.integers(2, 7))
+    model = NAE(
+        num_outputs=outputs,
+        num_experts=experts,
+        top_k=int(rng.integers(1, experts + 1)),
+        hidden=tuple(int(w) for w in rng.integers(3, 9, size=rng.integers(1, 4))),
+        gate=gate,
+        gate_rank=rank,
+    )
+    x = rng.normal(size=(17, features)).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    variables = model.init(jax.random.key(seed), x)
+    # Zero-initialised biases must not hide a mistake.
+    leaves, tree = jax.tree.flatten(variables)
+    leaves = [a + rng.normal(0, 0.3, a.shape).astype(np.float32) for a in leaves]
+    return model, jax.tree.unflatten(tree, leaves), jnp.asarray(x), rng
+
+
+@battery
+def test_parts_sum_to_the_prediction(gate, rank, outputs, seed):
+    model, variables, x, _ = random_case(gate, rank, outputs, seed)
+    out = jax.jit(model.apply)(variables, x)
+    parts = (out.gates[..., None] * out.experts).sum(2)
+    np.testing.assert_allclose(out.contributions, parts, atol=1e-5)
+    total = out.bias[None] + out.contributions.sum(1)
+    np.testing.assert_allclose(out.prediction, total, atol=1e-5)
+    num_rows, features = x.shape
+    assert out.prediction.shape == (num_rows, outputs)
+    assert out.experts.shape == (num_rows, features, model.num_experts, outputs)
+
+
+@battery
+@pytest.mark.parametrize("train", [False, True])
+def test_gates_are_on_the_simplex_and_bound_contributions(
+    gate, rank, outputs, seed, train
+):
+    model, variables, x, _ = random_case(gate, rank, outputs, seed)
+    model = model.clone(expert_dropout=0.5, dropout=0.2)
+    rngs = {"dropout": jax.random.key(seed), "gumbel": jax.random.key(seed)}
+    out = model.apply(variables, x, train=train, rngs=rngs)
+    np.testing.assert_allclose(out.gates.sum(-1), 1.0, atol=1e-5)
+    assert (out.gates >= 0).all()
+    if gate in ("context", "equal"):
+        assert ((out.gates > 0).sum(-1) <= model.top_k).all()
+    lower, upper = contribution_range(out)
+    slack = 1e-5 * (1 + jnp.abs(out.contributions))
+    assert (out.contributions >= lower - slack).all()
+    assert (out.contributions <= upper + slack).all()
+
+
+@battery
+def test_equal_experts_make_a_gam(gate, rank, outputs, seed):
+    """With no expert variance a contribution is a function of its own feature."""
+    model, variables, x, rng = random_case(gate, rank, outputs, seed)
+    dense = variables["params"]["features"]["experts"]["dense"]
+    for name, array in dense.items():
+        dense[name] = jnp.broadcast_to(array[:, :1], array.shape)
+    others = jnp.asarray(rng.normal(size=x.shape), jnp.float32)
+    for i in range(x.shape[1]):
+        moved = others.at[:, i].set(x[:, i])
+        before = model.apply(variables, x).contributions[:, i]
+        after = model.apply(variables, moved).contributions[:, i]
+        np.testing.assert_allclose(before, after, atol=2e-6)
+
+
+@battery
+def test_own_and_none_and_one_expert_are_exactly_additive(gate, rank, outputs, seed):
+    model, variables, x, rng = random_case(gate, rank, outputs, seed)
+    if gate in ("context", "equal"):
+        model = model.clone(num_experts=1)
+        variables = model.init(jax.random.key(seed), x)
+        assert "gates" not in variables["params"]
+    others = jnp.asarray(rng.normal(size=x.shape), jnp.float32)
+    apply = jax.jit(model.apply)
+    for i in range(x.shape[1]):
+        moved = others.at[:, i].set(x[:, i])
+        before = apply(variables, x).contributions[:, i]
+        after = apply(variables, moved).contributions[:, i]
+        assert (before == after).all()
+
+
+@pytest.mark.parametrize("gate", ["context", "equal"])
+def test_context_gates_do_see_the_other_features(gate):
+    model, variables, x, rng = random_case(gate, None, 1, 0)
+    model = model.clone(top_k=1)
+    moved = jnp.asarray(rng.normal(size=x.shape), jnp.float32).at[:, 0].set(x[:, 0])
+    before = model.apply(variables, x).contributions[:, 0]
+    after = model.apply(variables, moved).contributions[:, 0]
+    assert float(jnp.abs(before - after).max()) > 1e-3
+
+
+@battery
+def test_predictions_do_not_depend_on_the_batch(gate, rank, outputs, seed):
+    model, variables, _, rng = random_case(gate, rank, outputs, seed)
+    features = variables["params"]["features"]["experts"]["dense"]["kernel"].shape[0]
+    x = rng.normal(size=(70, features)).astype(np.float32)
+    whole = predict(model, variables, x, chunk_rows=32)
+    again = predict(model, variables, x, chunk_rows=32)
+    order = rng.permutation(len(x))
+    permuted = predict(model, variables, x[order], chunk_rows=32)
+    for name in ("prediction", "contributions", "gates", "experts"):
+        all_rows = getattr(whole, name)
+        assert (all_rows == getattr(again, name)).all()
+        assert (all_rows[order] == getattr(permuted, name)).all()
+    for row in (0, 31, 32, 69):
+        alone = predict(model, variables, x[row : row + 1], chunk_rows=32)
+        assert (alone.prediction == whole.prediction[row]).all()
+
+
+@battery
+def test_permuting_features_permutes_contributions(gate, rank, outputs, seed):
+    model, variables, x, rng = random_case(gate, rank, outputs, seed)
+    order = rng.permutation(x.shape[1])
+    params = jax.tree.map(lambda a: a, variables["params"])
+    params["features"] = jax.tree.map(lambda a: a[order], params["features"])
+    if "gates" in params:
+        router = params["gates"]["router"]
+        if gate == "own":
+            router["dense"] = jax.tree.map(lambda a: a[order], router["dense"])
+        elif rank is None:
+            router["dense"]["kernel"] = router["dense"]["kernel"][order][:, :, order]
+            router["dense"]["bias"] = router["dense"]["bias"][order]
+        else:
+            router["summary"]["kernel"] = router["summary"]["kernel"][order]
+            router["dense"]["kernel"] = router["dense"]["kernel"][:, order]
+            router["dense"]["bias"] = router["dense"]["bias"][order]
+    before = model.apply(variables, x)
+    after = model.apply({"params": params}, x[:, order])
+    np.testing.assert_allclose(
+        before.contributions[:, order], after.contributions, atol=2e-5
+    )
+    np.testing.assert_allclose(before.prediction, after.prediction, atol=2e-5)
+
+
+@battery
+def test_gradients_are_finite_and_match_finite_differences(gate, rank, outputs, seed):
+    model, variables, x, rng = random_case(gate, rank, outputs, seed)
+
+    def score(variables):
+        return (model.apply(variables, x).prediction ** 2).mean()
+
+    gradient = jax.grad(score)(variables)
+    assert all(jnp.isfinite(g).all() for g in jax.tree.leaves(gradient))
+    if gate == "equal":
+        return  # straight through: the gradient is not that of the value
+    direction = jax.tree.map(
+        lambda a: jnp.asarray(rng.normal(size=a.shape), jnp.float32), variables
+    )
+    along = sum(
+        float((g * d).sum())
+        for g, d in zip(*map(jax.tree.leaves, (gradient, direction)), strict=True)
+    )
+    with jax.enable_x64(True):
+        wide, step = jax.tree.map(lambda a: np.asarray(a, np.float64), variables), 1e-6
+        ends = [
+            score(jax.tree.map(lambda a, d: a + s * step * np.asarray(d), wide, direction))
+            for s in (1, -1)
+        ]
+    difference = float(ends[0] - ends[1]) / (2 * step)
+    np.testing.assert_allclose(along, difference, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_one_row_one_feature_works(gate):
+    model = NAE(num_experts=4, hidden=(8,), gate=gate)
+    x = jnp.ones((1, 1))
+    out = model.apply(model.init(jax.random.key(0), x), x)
+    assert out.prediction.shape == (1, 1)
+
+
+def test_a_missing_value_is_not_the_value_zero():
+    model = NAE(num_experts=4, hidden=(8,))
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 2)))
+    zero = model.apply(variables, jnp.zeros((1, 2)))
+    missing = model.apply(variables, jnp.array([[jnp.nan, 0.0]]))
+    assert jnp.isfinite(missing.prediction).all()
+    assert float(jnp.abs(zero.experts[:, 0] - missing.experts[:, 0]).max()) > 1e-3
+    assert (zero.experts[:, 1] == missing.experts[:, 1]).all()
+
+
+def test_bfloat16_computes_close_to_float32_with_float32_parameters():
+    x = jax.random.normal(jax.random.key(1), (64, 5))
+    model = NAE(num_experts=4, hidden=(16, 16), gate="none")
+    variables = model.init(jax.random.key(0), x)
+    half = model.clone(dtype=jnp.bfloat16)
+    assert {a.dtype for a in jax.tree.leaves(half.init(jax.random.key(0), x))} == {
+        jnp.dtype("float32")
+    }
+    full, rough = model.apply(variables, x), half.apply(variables, x)
+    assert rough.prediction.dtype == jnp.float32
+    error = jnp.abs(full.prediction - rough.prediction).max()
+    assert 0 < float(error) < 0.05 * float(jnp.abs(full.prediction).max())
+
+
+def test_features_and_experts_start_differently():
+    model = NAE(num_experts=4, hidden=(8, 8))
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 3)))
+    features = variables["params"]["features"]
+    kernel = features["encoder"]["dense_1"]["kernel"]
+    assert not (kernel[0] == kernel[1]).any()
+    kernel = features["experts"]["dense"]["kernel"]
+    assert not (kernel[0, 0] == kernel[0, 1]).any()
+
+
+def test_low_rank_gate_grows_with_features_times_rank():
+    sizes = {}
+    for features in (8, 16):
+        for rank in (None, 4):
+            model = NAE(num_experts=4, hidden=(8,), gate_rank=rank)
+            shapes = jax.eval_shape(
+                model.init, jax.random.key(0), jnp.zeros((1, features))
+            )
+            router = shapes["params"]["gates"]["router"]
+            sizes[features, rank] = sum(
+                leaf.size for name in router for leaf in [router[name]["kernel"]]
+            )
+    assert sizes[16, None] == 4 * sizes[8, None]
+    assert sizes[16, 4] == 2 * sizes[8, 4]
+
+
+def test_nnx_users_can_bridge(key):
+    x = jnp.ones((3, 2))
+    model = NAE(num_experts=4, hidden=(8,))
+    bridged = nnx.bridge.ToNNX(model, rngs=nnx.Rngs(0)).lazy_init(x)
+    output = bridged(x)
+    total = output.bias[None] + output.contributions.sum(1)
+    np.testing.assert_allclose(output.prediction, total, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(gate="contxt"), "did you mean 'context'"),
+        (dict(num_experts=0), "num_experts is 0, expected at least 1"),
+        (dict(top_k=0), "top_k is 0"),
+        (dict(hidden=()), "hidden is 0"),
+        (dict(gate_rank=0), "gate_rank is 0"),
+        (dict(dropout=1.0), "dropout is 1.0, expected a rate in"),
+        (dict(expert_dropout=-0.1), "expert_dropout is -0.1"),
+        (dict(num_outputs=0), "num_outputs is 0"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        NAE(**settings)
+
+
+def test_wrong_input_shape_is_refused():
+    with pytest.raises(ValueError, match=r"expected \(rows, features\)"):
+        NAE().init(jax.random.key(0), jnp.zeros(3))
+    with pytest.raises(ValueError, match="at least one row"):
+        predict(NAE(), {}, np.zeros((0, 3)))
