@@ -12,13 +12,15 @@ from sklearn import metrics
 from naejax.objectives import losses
 
 EXTREMES = [-1e4, -1e3, -100.0, -20.0, -1.0, 0.0, 1.0, 20.0, 100.0, 1e3, 1e4]
-ELEMENTWISE = {
-    **{n: f for n, f in losses.LOSSES.items() if n != "softmax_cross_entropy"},
+LOSSES = {name: jax.jit(loss) for name, loss in losses.LOSSES.items()}
+SETTINGS = {
     "huber_2": partial(losses.huber, delta=2.0),
     "quantile_9": partial(losses.quantile, q=0.9),
     "tweedie_12": partial(losses.tweedie, power=1.2),
     "tweedie_1999": partial(losses.tweedie, power=1.999),
 }
+ELEMENTWISE = LOSSES | {name: jax.jit(loss) for name, loss in SETTINGS.items()}
+softmax_cross_entropy = ELEMENTWISE.pop("softmax_cross_entropy")
 DEVIANCES = [n for n in ELEMENTWISE if n.startswith(("poisson", "gamma", "tweedie"))]
 
 
@@ -39,27 +41,23 @@ def scores(shape: tuple[int, ...]) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("loss", "metric"),
+    ("name", "metric"),
     [
-        (losses.squared, lambda y, s: metrics.mean_squared_error(y, s)),
-        (losses.absolute, lambda y, s: metrics.mean_absolute_error(y, s)),
-        (
-            partial(losses.quantile, q=0.8),
-            lambda y, s: metrics.mean_pinball_loss(y, s, alpha=0.8),
-        ),
-        (losses.quantile, lambda y, s: metrics.mean_pinball_loss(y, s, alpha=0.5)),
+        ("squared", metrics.mean_squared_error),
+        ("absolute", metrics.mean_absolute_error),
+        ("quantile", partial(metrics.mean_pinball_loss, alpha=0.5)),
+        ("quantile_9", partial(metrics.mean_pinball_loss, alpha=0.9)),
     ],
 )
-def test_regression_losses_equal_scikit_learn(loss, metric):
-    score, target = scores((50, 3)), targets("squared", (50, 3))
-    np.testing.assert_allclose(
-        loss(score, target).mean(), metric(target, score), rtol=1e-5
-    )
+def test_regression_losses_equal_scikit_learn(name, metric):
+    score, target = scores((50, 2)), targets(name, (50, 2))
+    value = ELEMENTWISE[name](score, target).mean()
+    np.testing.assert_allclose(value, metric(target, score), rtol=1e-5)
 
 
 def test_huber_is_quadratic_then_linear():
     error = np.array([0.0, 0.5, -2.0, 2.0, 5.0, -5.0], np.float32)
-    value = losses.huber(np.zeros((6, 1), np.float32), error, delta=2.0)
+    value = ELEMENTWISE["huber_2"](np.zeros((6, 1), np.float32), error)
     np.testing.assert_allclose(value, [0.0, 0.125, 2.0, 2.0, 8.0, 8.0])
 
 
@@ -67,14 +65,14 @@ def test_classification_losses_equal_scikit_learn():
     score, label = scores((50, 1)), targets("logistic", (50,))
     probability = 1 / (1 + np.exp(-score[:, 0].astype(float)))
     np.testing.assert_allclose(
-        losses.logistic(score, label).mean(),
+        LOSSES["logistic"](score, label).mean(),
         metrics.log_loss(label, probability),
         rtol=1e-5,
     )
     score, label = scores((50, 4)), np.arange(50) % 4
     odds = np.exp(score.astype(float))
     np.testing.assert_allclose(
-        losses.softmax_cross_entropy(score, label).mean(),
+        softmax_cross_entropy(score, label).mean(),
         metrics.log_loss(label, odds / odds.sum(1, keepdims=True)),
         rtol=1e-5,
     )
@@ -83,8 +81,8 @@ def test_classification_losses_equal_scikit_learn():
 def test_two_class_softmax_is_logistic_of_the_difference():
     score, label = scores((50, 2)), np.arange(50) % 2
     np.testing.assert_allclose(
-        losses.softmax_cross_entropy(score, label),
-        losses.logistic(score[:, 1:] - score[:, :1], label),
+        softmax_cross_entropy(score, label),
+        LOSSES["logistic"](score[:, 1:] - score[:, :1], label),
         rtol=1e-5,
     )
 
@@ -100,24 +98,24 @@ def test_two_class_softmax_is_logistic_of_the_difference():
     ],
 )
 def test_deviances_equal_scikit_learn(name, metric):
-    score, target = 2 * scores((200, 1)), targets(name, (200,))
+    score, target = 2 * scores((50, 1)), targets(name, (50,))
     mean = np.exp(score[:, 0].astype(float))
     value = ELEMENTWISE[name](score, target).mean()
     np.testing.assert_allclose(2 * value, metric(target, mean), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", DEVIANCES)
-@pytest.mark.parametrize("target", [1e-6, 0.3, 1.0, 7.0, 1e4, 1e7])
-def test_deviance_is_zero_at_a_perfect_fit_and_quadratic_near_it(name, target):
+def test_deviance_is_zero_at_a_perfect_fit_and_quadratic_near_it(name):
     """``0.5 y^(2-p) r^2`` for mean ``y e^r``: no digits are lost to cancellation."""
     power = {"poisson": 1.0, "gamma": 2.0, "tweedie": 1.5, "tweedie_12": 1.2}
     loss = ELEMENTWISE[name]
-    fit = np.full((1, 1), np.log(target), np.float32)
-    # The score itself has rounding errors of this size.
-    rounding = np.spacing(np.abs(fit[0, 0])) + 1e-7
+    target = np.array([1e-6, 0.3, 1.0, 7.0, 1e4, 1e7])
+    fit = np.log(target).astype(np.float32)[:, None]
     scale = target ** (2 - power.get(name, 1.999))
-    assert 0 <= loss(fit, np.array([target])) <= scale * rounding**2
-    value = loss(fit + np.float32(0.01), np.array([target]))
+    # The score itself is rounded, at most by this.
+    rounding = np.spacing(np.abs(fit[:, 0])) + 1e-7
+    assert (np.abs(loss(fit, target)) <= scale * rounding**2).all()
+    value = loss(fit + np.float32(0.01), target)
     np.testing.assert_allclose(value, 0.5e-4 * scale, rtol=0.01)
 
 
@@ -136,7 +134,7 @@ def test_deviance_is_zero_at_a_perfect_fit_and_quadratic_near_it(name, target):
     ],
 )
 def test_gradients_are_those_of_the_likelihood(name, gradient):
-    score, target = 3 * scores((300, 2)), targets(name, (300, 2))
+    score, target = 3 * scores((50, 2)), targets(name, (50, 2))
     grad = jax.grad(lambda s: ELEMENTWISE[name](s, target).sum())(score)
     expected = gradient(score.astype(float), target) / 2
     np.testing.assert_allclose(grad, expected, rtol=1e-5, atol=1e-6)
@@ -144,38 +142,38 @@ def test_gradients_are_those_of_the_likelihood(name, gradient):
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_gradients_equal_finite_differences(name):
-    score, target = scores((6, 2)), targets(name, (6, 2))
-    # Kinks are measured at a distance of more than the step.
-    assert np.abs(np.abs(score - target) - [[1.0], [2.0]][0][0]).min() > 0.005
-    loss = partial(ELEMENTWISE[name], target=target)
-    check_grads(loss, (score,), order=1, atol=2e-2, rtol=2e-2, eps=1e-3)
+    score, target = scores((50, 2)).astype(float), targets(name, (50, 2))
+    with jax.enable_x64(True):
+        loss = partial(ELEMENTWISE[name], target=target)
+        assert loss(score).dtype == jnp.float64
+        check_grads(loss, (score,), order=1, modes="rev", atol=1e-6, rtol=1e-6)
 
 
 def test_softmax_gradient_is_probability_minus_one_hot():
-    score, label = scores((20, 4)), np.arange(20) % 4
-    grad = jax.grad(lambda s: losses.softmax_cross_entropy(s, label).sum())(score)
+    score, label = scores((50, 4)), np.arange(50) % 4
+    grad = jax.grad(lambda s: softmax_cross_entropy(s, label).sum())(score)
     expected = jax.nn.softmax(score) - jax.nn.one_hot(label, 4)
     np.testing.assert_allclose(grad, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-@pytest.mark.parametrize("target", [0.0, 1e-20, 0.3, 1.0, 7.0, 1e6])
-def test_extreme_scores_give_finite_values_and_gradients(name, target):
-    if name == "logistic":
-        target = min(target, 1.0)
-    score = np.array(EXTREMES, np.float32)[:, None]
-    target = np.full(len(EXTREMES), target)
+def test_extreme_scores_give_finite_values_and_gradients(name):
+    target = np.array([0.0, 1e-20, 0.3, 1.0] + [7.0, 1e6] * (name != "logistic"))
+    score, target = np.meshgrid(np.array(EXTREMES, np.float32), target)
+    score = score.reshape(-1, 1)
 
     def total(s):
-        value = ELEMENTWISE[name](s, target)
+        value = ELEMENTWISE[name](s, target.ravel())
         return value.sum(), value
 
     grad, value = jax.grad(total, has_aux=True)(score)
     assert np.isfinite(value).all() and (value >= 0).all()
     assert np.isfinite(grad).all() and np.isfinite(np.square(grad)).all()
     if name in DEVIANCES:  # no gradient may point away from the fit
-        fit = np.log(np.maximum(target, 1e-37))
-        assert (np.sign(score[:, 0] - fit) * grad[:, 0] >= 0).all()
+        fit = np.log(np.maximum(target, 1e-37)).reshape(-1, 1)
+        assert (np.sign(score - fit) * grad >= 0)[(target > 0).ravel()].all()
+        if name != "gamma":  # whose targets are positive
+            assert (grad[(target == 0).ravel()] >= 0).all()
 
 
 @pytest.mark.parametrize("score", [1e3, 1e4, -1e4])
@@ -183,15 +181,15 @@ def test_extreme_values_are_the_limits(score):
     score = np.full((1, 1), score, np.float32)
     size = abs(score[0, 0])
     wrong = (score[0] < 0).astype(float)
-    assert losses.logistic(score, wrong) == size
-    assert losses.logistic(score, 1 - wrong) == 0
+    assert LOSSES["logistic"](score, wrong) == size
+    assert LOSSES["logistic"](score, 1 - wrong) == 0
     two = np.concatenate([score, np.zeros_like(score)], 1)
-    assert losses.softmax_cross_entropy(two, wrong.astype(int) * 0) in (0, size)
-    assert losses.softmax_cross_entropy(two, 0 * wrong.astype(int) + 1) in (0, size)
-    assert losses.squared(score, np.zeros(1)) == size**2
-    assert losses.poisson(-abs(score), np.zeros(1)) == 0
-    np.testing.assert_allclose(losses.poisson(-abs(score), np.ones(1)), size - 1)
-    np.testing.assert_allclose(losses.gamma(abs(score), np.ones(1)), size - 1)
+    assert softmax_cross_entropy(two, wrong.astype(int)) == 0
+    assert softmax_cross_entropy(two, 1 - wrong.astype(int)) == size
+    assert LOSSES["squared"](score, np.zeros(1)) == size**2
+    assert LOSSES["poisson"](-abs(score), np.zeros(1)) == 0
+    assert LOSSES["poisson"](-abs(score), np.ones(1)) == size - 1
+    assert LOSSES["gamma"](abs(score), np.ones(1)) == size - 1
 
 
 @pytest.mark.parametrize("name", DEVIANCES)
@@ -205,19 +203,21 @@ def test_tangent_continues_value_and_gradient(name):
     score = np.linspace(-80, 80, 2001, dtype=np.float32)
     loss = ELEMENTWISE[name]
     grad = jax.vmap(jax.grad(lambda s: loss(s[None, None], jnp.ones(1))[0]))(score)
-    # A step of 0.08 changes no term of the gradient by more than 8.4 %.
     assert (np.diff(grad) >= -1e-6 * np.abs(grad[1:])).all()
-    grown = np.abs(grad[1:][score[1:] > 1] / grad[:-1][score[1:] > 1])
-    assert grown.max() < 1.1
+    # A step of 0.08 changes no term of the gradient by more than 8.4 %.
+    far = np.abs(score[1:]) > 5
+    assert (np.abs(np.diff(grad)) <= 0.09 * np.abs(grad[1:]))[far].all()
 
 
 @pytest.mark.parametrize(
-    ("power", "limit"), [(1 + 1e-4, losses.poisson), (2 - 1e-4, losses.gamma)]
+    ("power", "limit"), [(1 + 1e-4, "poisson"), (2 - 1e-4, "gamma")]
 )
 def test_tweedie_lies_between_poisson_and_gamma(power, limit):
-    score, target = scores((100, 1)), targets("gamma", (100,))
+    score, target = scores((50, 1)), targets("gamma", (50,))
     np.testing.assert_allclose(
-        losses.tweedie(score, target, power=power), limit(score, target), rtol=2e-3
+        losses.tweedie(score, target, power=power),
+        LOSSES[limit](score, target),
+        rtol=2e-3,
     )
 
 
@@ -235,22 +235,33 @@ def test_target_may_be_a_vector_or_a_column_and_outputs_are_averaged(name):
 @pytest.mark.parametrize("name", losses.LOSSES)
 @pytest.mark.parametrize(
     ("score", "target"),
-    [((5,), (5,)), ((5, 2), (5,)), ((5, 2), (2,)), ((5, 2), (5, 1)), ((5, 1), (1, 5))]
-    + [((5, 1), (4,)), ((5, 1), ()), ((5, 1), (5, 1, 1)), ((1, 5, 1), (5, 1))],
+    [
+        ((5,), (5,)),
+        ((5, 2), (5,)),
+        ((5, 2), (2,)),
+        ((5, 2), (5, 1)),
+        ((5, 1), (1, 5)),
+        ((5, 1), (4,)),
+        ((5, 1), ()),
+        ((5, 1), (5, 1, 1)),
+        ((1, 5, 1), (5, 1)),
+    ],
 )
 def test_wrong_shapes_are_refused_when_tracing(name, score, target):
     if name == "softmax_cross_entropy" and (score, target) == ((5, 2), (5,)):
         pytest.skip("the shape of class indices")
     arrays = jax.ShapeDtypeStruct(score, jnp.float32), jax.ShapeDtypeStruct(target, int)
-    with pytest.raises(ValueError, match=r"^got a (score|target).*, expected .*; .*$"):
+    with pytest.raises(
+        ValueError, match=r"^got a (score|target) of .*, expected .*; .*"
+    ):
         jax.eval_shape(losses.LOSSES[name], *arrays)
 
 
 def test_softmax_refuses_one_output_and_floating_labels():
     with pytest.raises(ValueError, match="C >= 2"):
-        losses.softmax_cross_entropy(np.zeros((3, 1)), np.zeros(3, int))
+        softmax_cross_entropy(np.zeros((3, 1)), np.zeros(3, int))
     with pytest.raises(ValueError, match="float32, expected class indices"):
-        losses.softmax_cross_entropy(np.zeros((3, 2)), np.zeros(3, np.float32))
+        softmax_cross_entropy(np.zeros((3, 2)), np.zeros(3, np.float32))
 
 
 @pytest.mark.parametrize("name", losses.LOSSES)
@@ -261,7 +272,7 @@ def test_jit_vmap_and_eager_agree(name):
     else:
         score, target = scores((3, 7, 2)), targets(name, (3, 7, 2))
     loop = np.stack([loss(s, t) for s, t in zip(score, target, strict=True)])
-    np.testing.assert_allclose(jax.vmap(loss)(score, target), loop, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(jax.vmap(loss))(score, target), loop, rtol=1e-5)
     np.testing.assert_allclose(
         jax.jit(loss)(score[0], target[0]), loop[0], rtol=1e-5, atol=1e-7
     )
@@ -272,11 +283,11 @@ def test_bfloat16_is_computed_in_float32(name):
     outputs = 4 if name == "softmax_cross_entropy" else 1
     score = jnp.asarray(scores((9, outputs)), jnp.bfloat16)
     target = np.arange(9) % 4 if outputs == 4 else targets(name, (9,))
-    value = losses.LOSSES[name](score, target)
+    value = LOSSES[name](score, target)
     assert value.dtype == jnp.float32
-    expected = losses.LOSSES[name](score.astype(jnp.float32), target)
+    expected = LOSSES[name](score.astype(jnp.float32), target)
     np.testing.assert_array_equal(value, expected)
-    grad = jax.grad(lambda s: losses.LOSSES[name](s, target).sum())(score)
+    grad = jax.grad(lambda s: LOSSES[name](s, target).sum())(score)
     assert grad.dtype == jnp.bfloat16 and jnp.isfinite(grad).all()
 
 
@@ -294,9 +305,9 @@ def test_hyperparameters_are_checked_and_may_be_traced(loss, setting, values):
         with pytest.raises(ValueError, match=f"^got {setting}={value}; choose it"):
             loss(score, target, **{setting: value})
     swept = jax.vmap(lambda v: loss(score, target, **{setting: v}))
-    expected = [loss(score, target, **{setting: v}) for v in (1.25, 1.5)]
-    if setting != "q":
-        np.testing.assert_allclose(swept(np.array([1.25, 1.5])), expected, rtol=1e-5)
+    allowed = np.array([0.25, 0.75]) + (setting == "power")
+    expected = [loss(score, target, **{setting: v}) for v in allowed]
+    np.testing.assert_allclose(swept(allowed), expected, rtol=1e-5, atol=1e-7)
 
 
 def test_get_by_name():
@@ -320,9 +331,9 @@ def test_inverse_link_gives_the_mean_that_minimises_the_loss(name):
         rows, target, weight = jnp.repeat(score, 3, 0), jnp.arange(3), mean[0]
     else:
         rows, target, weight = score, mean, jnp.ones(1)
-    grad = jax.grad(
-        lambda shift: weight @ losses.LOSSES[name](rows + shift[None], target)
-    )(jnp.zeros(outputs))
+    grad = jax.grad(lambda shift: weight @ LOSSES[name](rows + shift[None], target))(
+        jnp.zeros(outputs)
+    )
     np.testing.assert_allclose(grad, 0.0, atol=1e-6)
     assert mean.shape == score.shape
 

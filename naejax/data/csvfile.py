@@ -21,7 +21,7 @@ def read_csv(path: Path, *, text: Collection[str] = ()) -> Columns:
 
     A column is numeric when every cell that is not missing parses as a number, boolean
     when every such cell is ``true`` or ``false`` (any case), and text otherwise. A
-    column of which more than 95 % (and at least 20 cells) are numbers but some are
+    column of which more than 95 % (hence at least 20 cells) are numbers but some are
     not is refused: a stray word would silently turn numbers into categories. Blank
     lines are skipped.
 
@@ -145,7 +145,7 @@ def _type_cells(
     if bad:
         where = f"{present[bad[0]]!r} (line {lines[places[bad[0]]]})"
         good = present.size - len(bad)
-        if good >= 20 and good > 0.95 * present.size:
+        if good > 0.95 * present.size:
             raise ValueError(
                 f"text in a numeric column: {name!r} holds {where}; correct the cell, "
                 "empty it if it is missing, or read the column as categories with "

@@ -65,7 +65,13 @@ class Target:
 
 @dataclass(frozen=True)
 class Schema:
-    """The features in order, the target, and the number of rows they were seen in."""
+    """What `infer_schema` found in a table.
+
+    Attributes:
+        features: in the order of the table.
+        target: the column to predict.
+        rows: number of rows of that table.
+    """
 
     features: tuple[Feature, ...]
     target: Target

@@ -22,13 +22,12 @@ def to_state(encoder: TableEncoder) -> tuple[dict[str, Any], dict[str, np.ndarra
 
     Example:
         >>> from naejax.data.schema import infer_schema
-        >>> from naejax.data.table import encode, fit_encoder
+        >>> from naejax.data.table import fit_encoder
         >>> columns = {"x": np.arange(12.0), "y": np.arange(12.0)}
         >>> encoder = fit_encoder(columns, infer_schema(columns, "y"))
         >>> config, arrays = to_state(encoder)
-        >>> bool(np.all(encode(from_state(config, arrays), columns)
-        ...             == encode(encoder, columns)))
-        True
+        >>> config["rows"], sorted(arrays)
+        (12, ['fill', 'table_0'])
     """
     config = {
         "schema": asdict(encoder.schema),
@@ -59,7 +58,13 @@ def from_state(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> TableEnc
         ValueError: the two do not belong together or are damaged.
 
     Example:
-        See `to_state`.
+        >>> from naejax.data.schema import infer_schema
+        >>> from naejax.data.table import encode, fit_encoder
+        >>> columns = {"x": np.arange(12.0), "y": np.arange(12.0)}
+        >>> encoder = fit_encoder(columns, infer_schema(columns, "y"))
+        >>> x = encode(from_state(*to_state(encoder)), columns)
+        >>> bool(np.all(x == encode(encoder, columns)))
+        True
     """
     try:
         schema = _schema(config["schema"])

@@ -1,0 +1,1 @@
+"""Explanations: quantities computed from a model's parts, and their pictures."""

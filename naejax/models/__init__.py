@@ -1,0 +1,1 @@
+"""Flax Linen modules, which hold parameters, and prediction with them."""

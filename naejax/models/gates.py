@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from naejax.models.layers import Dense
 from naejax.ops import gating
+from naejax.ops.precision import at_least_float32
 
 GATES = ("context", "equal", "own", "none")
 
@@ -117,8 +118,8 @@ class Gate(nn.Module):
             )(self.num_experts, self.dtype)
 
     def logits(self, z: Float[Array, "F H B"]) -> Float[Array, "F K B"]:
-        """The router's logits for the encodings ``z`` (F, H, B), in float32."""
-        return self.router(z).astype(jnp.float32)
+        """The router's logits for the encodings ``z`` (F, H, B)."""
+        return at_least_float32(self.router(z))
 
     def __call__(
         self, z: Float[Array, "F H B"], train: bool = False

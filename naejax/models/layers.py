@@ -15,6 +15,8 @@ from flax.linen.dtypes import promote_dtype
 from flax.typing import Dtype, Initializer
 from jaxtyping import Array, Float
 
+from naejax.ops.precision import at_least_float32
+
 
 class Dense(nn.Module):
     """Affine map of everything but the batch: ``y[o, b] = sum_i W[i, o] x[i, b] + b[o]``.
@@ -84,7 +86,7 @@ class LayerNorm(nn.Module):
         """Normalises ``x`` (H, B) over its first axis."""
         scale = self.param("scale", nn.initializers.ones, x.shape[:1])
         bias = self.param("bias", nn.initializers.zeros, x.shape[:1])
-        wide = x.astype(jnp.float32)
+        wide = at_least_float32(x)
         variance = wide.var(axis=0, keepdims=True)
         y = jax.nn.standardize(wide, 0, variance=variance, epsilon=self.epsilon)
         return (y * scale[:, None] + bias[:, None]).astype(x.dtype)

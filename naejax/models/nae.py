@@ -4,13 +4,12 @@ import difflib
 from collections.abc import Sequence
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from flax.typing import Dtype
 from jaxtyping import Array, Float
 
 from naejax.models.experts import FeatureExperts
 from naejax.models.gates import GATES, Gate
+from naejax.ops.precision import at_least_float32
 from naejax.types import NAEOutput
 
 
@@ -96,7 +95,7 @@ class NAE(nn.Module):
                 "add an axis of length 1 to a single row or column"
             )
         z, experts = self.features(x.T, train)
-        return z, experts.astype(jnp.float32)
+        return z, at_least_float32(experts)
 
     def router_logits(self, x: Float[Array, "B F"]) -> Float[Array, "F K B"]:
         """The router's logits (F, K, B) for rows ``x``; gate ``none`` has none."""

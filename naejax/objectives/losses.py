@@ -65,7 +65,7 @@ def _log_ratio(score: Array, target: Array) -> Array:
 def _power_excess(score: Array, target: Array, power: float | Array) -> Array:
     """``m^power - y^power``, power > 0, with all its digits where m is near y."""
     exponent = power * _log_ratio(score, target)
-    near = jnp.abs(exponent) < 1.0
+    near = (jnp.abs(exponent) < 1.0) & (target != 0.0)
     close = target**power * jnp.expm1(jnp.where(near, exponent, 0.0))
     far = _extended(jnp.exp, power * score) - target**power
     return jnp.where(near, close, far)
@@ -104,7 +104,7 @@ def absolute(score: Array, target: Array) -> PerRow:
         [0.0, 2.0]
     """
     score, target = _align(score, target)
-    return jnp.mean(jnp.abs(target - score), axis=-1)
+    return jnp.mean(jnp.maximum(target - score, score - target), axis=-1)
 
 
 def huber(score: Array, target: Array, *, delta: float | Array = 1.0) -> PerRow:

@@ -187,8 +187,8 @@ def concurvity(
     shares = _shares(contributions, weights)
     # Centred twice, so that a constant comes out as 0 to within its last digits.
     mean = jax.lax.stop_gradient(_row_mean(contributions, shares))
-    centred = contributions - mean
-    centred -= _row_mean(centred, shares)
+    centred = contributions - mean[None]
+    centred -= _row_mean(centred, shares)[None]
     weighted = (
         centred / centred.shape[0]
         if shares is None
