@@ -37,7 +37,8 @@ def nae_from_torch(
         ...           "norm.weight": (H,), "norm.bias": (H,), "bias": (1, 1),
         ...           "experts.w": (F, K, H), "experts.b": (1, F, K),
         ...           "router.weight": (F * K, F * H), "router.bias": (F * K,)}
-        >>> model, variables = nae_from_torch({k: np.ones(s) for k, s in shapes.items()})
+        >>> state = {name: np.ones(shape) for name, shape in shapes.items()}
+        >>> model, variables = nae_from_torch(state)
         >>> model.hidden, model.num_experts
         ((3,), 4)
     """
@@ -64,7 +65,9 @@ def nae_from_torch(
         }
     encoder["missing"] = encoder["dense_0"]["bias"].copy()
     experts = {
-        "kernel": tensors.take("experts.w", (num_features, num_experts, width))[..., None],
+        "kernel": tensors.take("experts.w", (num_features, num_experts, width))[
+            ..., None
+        ],
         "bias": tensors.take("experts.b", (1, num_features, num_experts))[0][..., None],
     }
     if gate == "own":

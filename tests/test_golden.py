@@ -79,14 +79,18 @@ def test_gradients_agree(golden):
         "bias": ours["bias"][None],
         "experts.w": experts["kernel"][..., 0],
         "experts.b": experts["bias"][None, ..., 0],
-        "router.weight": router["kernel"].reshape(len(theirs["router.weight"][0]), -1).T,
+        "router.weight": router["kernel"]
+        .reshape(len(theirs["router.weight"][0]), -1)
+        .T,
         "router.bias": router["bias"].reshape(-1),
         # One norm there, a copy per feature and block here: the gradients add up.
         "norm.weight": sum(
-            encoder[f"norm_{b}"]["scale"].reshape(-1, width).sum(0) for b in range(blocks)
+            encoder[f"norm_{b}"]["scale"].reshape(-1, width).sum(0)
+            for b in range(blocks)
         ),
         "norm.bias": sum(
-            encoder[f"norm_{b}"]["bias"].reshape(-1, width).sum(0) for b in range(blocks)
+            encoder[f"norm_{b}"]["bias"].reshape(-1, width).sum(0)
+            for b in range(blocks)
         ),
     }
     for block in range(blocks):

@@ -132,8 +132,8 @@ def test_concurvity_ignores_scale_shift_and_sign():
     contributions = make_output().contributions
     value = PENALTIES["concurvity"](from_contributions(contributions))
     factors = np.array([-100.0, 1e-6, 7.0], np.float32)[:, None]
-    other = from_contributions(factors * (contributions + 10.0))
-    np.testing.assert_allclose(PENALTIES["concurvity"](other), value, rtol=1e-3)
+    other = from_contributions(factors * (contributions + 1000.0))
+    np.testing.assert_allclose(PENALTIES["concurvity"](other), value, rtol=5e-3)
 
 
 def test_concurvity_of_copies_is_one_and_of_one_feature_zero():

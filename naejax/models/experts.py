@@ -38,6 +38,30 @@ def uniform(bound: float) -> Initializer:
     return init
 
 
+def small_uniform(inputs: int, outputs: int) -> Initializer:
+    """Kaiming's uniform rule with ``inputs * outputs`` in place of the fan-in.
+
+    Values from ``+-sqrt(6 / (inputs outputs))``; experiments/init_rules.py compares
+    this with the usual rule.
+
+    Args:
+        inputs: numbers that a unit reads.
+        outputs: units of the layer.
+
+    Returns:
+        An initializer ``(key, shape, dtype) -> array``.
+
+    Example:
+        >>> import jax
+        >>> kernel = small_uniform(2, 3)(jax.random.key(0), (2, 3))
+        >>> bool((abs(kernel) <= 1.0).all())
+        True
+
+    Source: the initial weights of the NAE authors' code.
+    """
+    return uniform(math.sqrt(6 / (inputs * outputs)))
+
+
 class FeatureEncoder(nn.Module):
     """Encodes one feature's values by blocks of dense, layer norm, ReLU, dropout.
 
@@ -55,15 +79,17 @@ class FeatureEncoder(nn.Module):
     dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B"], train: bool = False) -> Float[Array, "H B"]:
+    def __call__(
+        self, x: Float[Array, "B"], train: bool = False
+    ) -> Float[Array, "H B"]:
         """Encodes the values ``x`` (B,) of one feature as ``z`` (H, B)."""
         missing = jnp.isnan(x)
         z = jnp.where(missing, 0.0, x)[None]
         for block, width in enumerate(self.hidden):
             z = Dense(
                 (width,),
-                kernel_init=KERNEL(z.shape[0], width),
-                bias_init=BIAS(z.shape[0], block),
+                kernel_init=small_uniform(z.shape[0], width),
+                bias_init=nn.initializers.zeros if block else uniform(1.0),
                 dtype=self.dtype,
                 name=f"dense_{block}",
             )(z)
@@ -75,19 +101,17 @@ class FeatureEncoder(nn.Module):
         return z
 
 
-KERNEL = lambda i, o: uniform(math.sqrt(6 / (i * o)))
-BIAS = lambda i, block: uniform(1 / math.sqrt(i)) if block == 0 else nn.initializers.zeros
-
-
 class Expert(nn.Module):
     """One expert of one feature: ``e = w . z + b``.
 
     Attributes:
         num_outputs: C.
+        kernel_init: initial values of ``w``.
         dtype: type of the computation; parameters stay float32.
     """
 
     num_outputs: int
+    kernel_init: Initializer
     dtype: Dtype | None = None
 
     @nn.compact
@@ -95,7 +119,7 @@ class Expert(nn.Module):
         """Maps the encoding ``z`` (H, B) to a proposed contribution (C, B)."""
         return Dense(
             (self.num_outputs,),
-            kernel_init=uniform(math.sqrt(6 / z.shape[0] / 32)),
+            kernel_init=self.kernel_init,
             dtype=self.dtype,
             name="dense",
         )(z)
@@ -123,12 +147,15 @@ class FeatureExperts(nn.Module):
         self, x: Float[Array, "B"], train: bool = False
     ) -> tuple[Float[Array, "H B"], Float[Array, "K C B"]]:
         """Maps the values ``x`` (B,) to their encoding and the experts' outputs."""
-        z = FeatureEncoder(self.hidden, self.dropout, self.dtype, name="encoder")(x, train)
+        z = FeatureEncoder(self.hidden, self.dropout, self.dtype, name="encoder")(
+            x, train
+        )
         experts = nn.vmap(
             Expert,
             in_axes=None,
             axis_size=self.num_experts,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-        )(self.num_outputs, self.dtype, name="experts")
-        return z, experts(z)
+        )
+        kernel_init = small_uniform(z.shape[0], self.num_experts)
+        return z, experts(self.num_outputs, kernel_init, self.dtype, name="experts")(z)

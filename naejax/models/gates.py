@@ -111,7 +111,9 @@ class Gate(nn.Module):
 
     def setup(self):
         if self.kind in ("context", "equal"):
-            self.router = ContextRouter(self.num_experts, self.rank, self.dtype)
+            self.router: nn.Module = ContextRouter(
+                self.num_experts, self.rank, self.dtype
+            )
         elif self.kind == "own":
             self.router = nn.vmap(
                 OwnRouter, variable_axes={"params": 0}, split_rngs={"params": True}
@@ -127,7 +129,9 @@ class Gate(nn.Module):
         """The weights (F, K, B) for the encodings ``z`` (F, H, B)."""
         if self.kind == "none":
             num_features, _, rows = z.shape
-            return jnp.full((num_features, self.num_experts, rows), 1 / self.num_experts)
+            return jnp.full(
+                (num_features, self.num_experts, rows), 1 / self.num_experts
+            )
         logits = self.logits(z)
         if train and self.expert_dropout > 0:
             key = self.make_rng("dropout")

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from flax.typing import Dtype, Initializer
 from jaxtyping import Array, Float
@@ -19,15 +18,16 @@ from naejax.ops.precision import at_least_float32
 
 
 class Dense(nn.Module):
-    """Affine map of everything but the batch: ``y[o, b] = sum_i W[i, o] x[i, b] + b[o]``.
+    """Affine map of everything but the batch.
 
-    ``i`` and ``o`` may each stand for several axes.
+    ``y[o, b] = sum_i W[i, o] x[i, b] + c[o]``; ``i`` and ``o`` may each stand for
+    several axes.
 
     Attributes:
         features: shape of one row's output.
-        use_bias: whether to add ``b``.
+        use_bias: whether to add ``c``.
         kernel_init: initial values of ``W`` (\\*input shape, \\*features).
-        bias_init: initial values of ``b`` (\\*features).
+        bias_init: initial values of ``c`` (\\*features).
         dtype: type of the computation; parameters stay float32.
 
     Example:

@@ -50,7 +50,9 @@ def predict(
     for start in range(0, len(x), chunk_rows):
         rows = x[start : start + chunk_rows]
         padding = chunk_rows - len(rows)
-        output = _apply(model, variables, jnp.asarray(np.pad(rows, ((0, padding), (0, 0)))))
+        output = _apply(
+            model, variables, jnp.asarray(np.pad(rows, ((0, padding), (0, 0))))
+        )
         chunks.append(jax.tree.map(np.asarray, output))
     parts = {
         name: getattr(chunks[0], name)

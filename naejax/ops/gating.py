@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 
-def top_k_mask(logits: Float[Array, "..."], k: int, axis: int = -1) -> Bool[Array, "..."]:
+def top_k_mask(
+    logits: Float[Array, "..."], k: int, axis: int = -1
+) -> Bool[Array, "..."]:
     """Marks the ``k`` largest logits; of equal ones, those with the lower index.
 
     ``mask_c = 1`` when fewer than ``k`` experts come before expert ``c`` in the order
@@ -49,7 +51,9 @@ def top_k_mask(logits: Float[Array, "..."], k: int, axis: int = -1) -> Bool[Arra
     return mask
 
 
-def top_k_gates(logits: Float[Array, "..."], k: int, axis: int = -1) -> Float[Array, "..."]:
+def top_k_gates(
+    logits: Float[Array, "..."], k: int, axis: int = -1
+) -> Float[Array, "..."]:
     """Softmax over the ``k`` largest logits, zero elsewhere.
 
     ``g_c = exp(r_c) / sum_{j in top k} exp(r_j)`` for the k largest logits ``r``.
@@ -73,7 +77,9 @@ def top_k_gates(logits: Float[Array, "..."], k: int, axis: int = -1) -> Float[Ar
     return jax.nn.softmax(logits, axis, where=mask)
 
 
-def equal_gates(logits: Float[Array, "..."], k: int, axis: int = -1) -> Float[Array, "..."]:
+def equal_gates(
+    logits: Float[Array, "..."], k: int, axis: int = -1
+) -> Float[Array, "..."]:
     """Weight ``1 / k`` for each of the ``k`` largest logits, straight through.
 
     The value is ``mask / k``; the gradient is that of the softmax over the same k

@@ -17,10 +17,11 @@ from jax.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from naejax.objectives import losses
-from naejax.train.step import Batch, Loss, TrainState, init_state, make_train_step
+from naejax.train.batch import Batch, make_batch
+from naejax.train.evaluate import make_evaluate
+from naejax.train.step import Metrics, TrainState, init_state, make_train_step
 
 _CHUNK_STEPS = 256
-_EVALUATION_ROWS = 1024
 
 
 class FitResult(NamedTuple):
@@ -73,59 +74,14 @@ def default_optimizer(
     return optax.adamw(schedule, weight_decay=weight_decay), schedule
 
 
-def make_batch(
-    x: ArrayLike, target: ArrayLike, weight: ArrayLike | None = None
-) -> Batch:
-    """Checks and gathers rows, targets and weights into a `Batch`.
-
-    Args:
-        x: encoded rows, (N, F).
-        target: (N,) or (N, C).
-        weight: (N,), non-negative; None gives every row weight 1.
-
-    Returns:
-        The rows as device arrays.
-
-    Raises:
-        ValueError: if lengths differ, or a weight or target is not finite.
-
-    Example:
-        >>> make_batch([[1.0], [2.0]], [0.0, 1.0]).weight.tolist()
-        [1.0, 1.0]
-    """
-    x, target = np.asarray(x, np.float32), np.asarray(target)
-    if target.dtype == np.float64:
-        target = target.astype(np.float32)
-    weight = (
-        np.ones(len(x), np.float32) if weight is None else np.asarray(weight, np.float32)
-    )
-    if x.ndim != 2 or len(x) == 0:
-        raise ValueError(
-            f"x has shape {x.shape}, expected (rows, features) with at least one row"
-        )
-    if not len(x) == len(target) == len(weight) or weight.ndim != 1:
-        raise ValueError(
-            f"x has {len(x)} rows, target {target.shape}, weight {weight.shape}; "
-            "expected one target and one weight per row"
-        )
-    if np.isinf(x).any():
-        raise ValueError("x holds infinite values; replace them, or mark them as NaN")
-    if not np.isfinite(target).all():
-        raise ValueError("the target holds NaN or infinite values; drop those rows")
-    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.sum() > 0):
-        raise ValueError(
-            "weights must be finite, not negative, and not all zero; check the weights"
-        )
-    return Batch(jnp.asarray(x), jnp.asarray(target), jnp.asarray(weight))
-
-
 def fit(
     model: nn.Module,
     variables: Any,
     data: tuple,
     *,
-    loss: str | Loss = "squared",
+    loss: str | losses.Loss = "squared",
     optimizer: float | optax.GradientTransformation = 1e-3,
+    weight_decay: float = 1e-2,
     epochs: int = 100,
     batch_size: int = 256,
     seed: int = 0,
@@ -137,16 +93,17 @@ def fit(
     """Trains a model by minibatches and keeps the best parameters.
 
     Minimises the weighted mean of ``loss`` plus the weighted ``penalties``; see
-    `naejax.train.make_train_step`. The same seed on the same machine gives bitwise
+    `naejax.train.step.make_train_step`. The same seed on the same machine gives bitwise
     the same parameters.
 
     Args:
         model: a module whose ``apply`` returns `naejax.NAEOutput`.
         variables: its initial variables, from ``model.init``.
-        data: ``(x, target)`` or ``(x, target, weight)``; see `make_batch`.
+        data: ``(x, target)`` or ``(x, target, weight)`` for `make_batch`.
         loss: name of a loss in `naejax.losses`, or any ``loss(score, target)`` that
             returns one value per row.
         optimizer: highest learning rate of `default_optimizer`, or any optax one.
+        weight_decay: of `default_optimizer`.
         epochs: passes over the rows.
         batch_size: rows per step; fewer when there are fewer rows.
         seed: seed of the shuffling, dropout and Gumbel draws.
@@ -192,9 +149,9 @@ def fit(
     schedule = None
     if not isinstance(optimizer, optax.GradientTransformation):
         optimizer, schedule = default_optimizer(
-            optimizer, epochs * chunks * chunk_steps
+            optimizer, epochs * chunks * chunk_steps, weight_decay
         )
-    run_chunk = _make_run_chunk(make_train_step(model, loss, optimizer, penalties or {}))
+    run_chunk = make_run_chunk(make_train_step(model, loss, optimizer, penalties or {}))
     evaluate = make_evaluate(model, loss)
     # Donated to the first chunk, so the caller's parameters are copied.
     state = init_state(jax.tree.map(jnp.array, variables["params"]), optimizer, seed)
@@ -239,52 +196,28 @@ def fit(
     return best._replace(history=history)
 
 
-def make_evaluate(model: nn.Module, loss: Loss) -> Callable[[Any, Batch], jax.Array]:
-    """Builds ``evaluate(params, batch) -> weighted mean loss`` in bounded memory.
+def make_run_chunk(
+    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
+) -> Callable[[TrainState, Batch, ArrayLike], tuple[TrainState, Metrics]]:
+    """Builds ``run_chunk(state, data, rows) -> (state, metrics)``, a jitted scan.
 
     Args:
-        model: a module whose ``apply`` returns `naejax.NAEOutput`.
-        loss: ``loss(score (B, C), target) -> (B,)``.
+        train_step: ``train_step(state, batch) -> (state, metrics)``.
 
     Returns:
-        A jitted function; rows are scored in chunks, the last one padded.
+        A function that takes one step for each row of the indices ``rows`` (S, B)
+        into ``data``; metrics are stacked (S,). It donates the state it is given.
 
     Example:
-        >>> import jax, jax.numpy as jnp
-        >>> from naejax import NAE, losses
-        >>> model, x = NAE(num_experts=4, hidden=(8,)), jnp.ones((6, 2))
-        >>> params = model.init(jax.random.key(0), x)["params"]
-        >>> evaluate = make_evaluate(model, losses.squared)
-        >>> evaluate(params, make_batch(x, jnp.ones(6))).shape
-        ()
+        >>> import jax.numpy as jnp
+        >>> from naejax.train.batch import make_batch
+        >>> def count(state, batch):
+        ...     return state + batch.weight.sum(), batch.weight.sum()
+        >>> data = make_batch(jnp.ones((6, 1)), jnp.ones(6))
+        >>> state, sums = make_run_chunk(count)(0.0, data, jnp.arange(6).reshape(3, 2))
+        >>> float(state), sums.shape
+        (6.0, (3,))
     """
-
-    @jax.jit
-    def evaluate(params, batch: Batch):
-        num_rows = len(batch.weight)
-        chunk = min(num_rows, _EVALUATION_ROWS)
-        chunks = -(-num_rows // chunk)
-
-        def fold(array):
-            pads = [(0, chunks * chunk - num_rows)] + [(0, 0)] * (array.ndim - 1)
-            # Edge rows are valid rows, so padding of weight 0 stays finite.
-            return jnp.pad(array, pads, "edge").reshape(chunks, chunk, *array.shape[1:])
-
-        folded = jax.tree.map(fold, batch)
-        kept = (jnp.arange(chunks * chunk) < num_rows).reshape(chunks, chunk)
-
-        def sum_loss(rows: Batch):
-            score = model.apply({"params": params}, rows.x).prediction
-            return (rows.weight * loss(score, rows.target)).sum()
-
-        weight = jnp.where(kept, folded.weight, 0.0)
-        return jax.lax.map(sum_loss, folded._replace(weight=weight)).sum() / weight.sum()
-
-    return evaluate
-
-
-def _make_run_chunk(train_step: Callable) -> Callable:
-    """The jitted scan of ``train_step`` over the rows (S, B) of one chunk."""
 
     def run_chunk(state: TrainState, data: Batch, rows: jax.Array):
         def body(state, indices):
@@ -302,8 +235,9 @@ def _check_finite(metrics, state, schedule, result: FitResult) -> None:
         step = int(state.step) - len(metrics.objective) + int(bad[0])
         rate = f"{float(schedule(step)):.3g}" if schedule else "the optimiser's own"
         raise TrainingDivergedError(
-            f"the loss is {metrics.objective[bad[0]]} at step {step + 1} (learning rate "
-            f"{rate}); lower the learning rate, or look for huge values in the data",
+            f"the loss is {metrics.objective[bad[0]]} at step {step + 1} (learning "
+            f"rate {rate}); lower the learning rate, or look for huge values in the "
+            "data",
             result,
         )
 
@@ -312,5 +246,8 @@ def _postfix(row: Mapping[str, Any], best_epoch: int) -> dict[str, str]:
     """What the progress bar says beside the bar."""
     text = {"loss": f"{row['loss']:.4g}"}
     if row["validation"] is not None:
-        text |= {"validation": f"{row['validation']:.4g}", "best": f"epoch {best_epoch}"}
+        text |= {
+            "validation": f"{row['validation']:.4g}",
+            "best": f"epoch {best_epoch}",
+        }
     return text

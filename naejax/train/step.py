@@ -10,22 +10,8 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from naejax.objectives import penalties as penalty_terms
-
-Loss = Callable[[Array, Array], Array]
-
-
-class Batch(NamedTuple):
-    """Rows with their targets; a row of weight 0 counts for nothing.
-
-    Attributes:
-        x: encoded rows, (B, F).
-        target: (B,) or (B, C), or class indices (B,).
-        weight: (B,).
-    """
-
-    x: Float[Array, "B F"]
-    target: Array
-    weight: Float[Array, "B"]
+from naejax.objectives.losses import Loss
+from naejax.train.batch import Batch
 
 
 class TrainState(NamedTuple):
@@ -122,7 +108,7 @@ def make_train_step(
 
     def objective(params, batch: Batch, key: jax.Array, total: Array):
         dropout, gumbel = jax.random.split(key)
-        output = model.apply(
+        output: Any = model.apply(
             {"params": params},
             batch.x,
             train=True,
