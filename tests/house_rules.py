@@ -28,6 +28,7 @@ FLOORS = {
     "runs": 8,
     "__init__": 8.5,
     "cli": 9,
+    "__main__": 10,
 }
 MAX_LINES = 350
 # Imported only inside the functions that need them.

@@ -5,6 +5,7 @@ from naejax.data.columns import read_columns
 from naejax.data.datasets import Dataset, DatasetInfo, available, load_dataset
 from naejax.data.schema import Feature, Schema, Target, describe, infer_schema
 from naejax.data.state import from_state, to_state
+from naejax.data.synthetic import GENERATORS, Synthetic, make_synthetic
 from naejax.data.table import (
     TableEncoder,
     decode_feature,
@@ -16,11 +17,13 @@ from naejax.data.table import (
 )
 
 __all__ = [
+    "GENERATORS",
     "Columns",
     "Dataset",
     "DatasetInfo",
     "Feature",
     "Schema",
+    "Synthetic",
     "TableEncoder",
     "Target",
     "available",
@@ -34,6 +37,7 @@ __all__ = [
     "from_state",
     "infer_schema",
     "load_dataset",
+    "make_synthetic",
     "read_columns",
     "to_state",
 ]

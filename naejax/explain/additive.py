@@ -272,7 +272,8 @@ def _level_positions(
 
 def _window(known: np.ndarray) -> tuple[float, float]:
     """The numbers' 0.5th and 99.5th percentile, or their range if these are equal."""
-    left, right = np.percentile(known, (0.5, 99.5))
+    left = np.percentile(known, 0.5, method="lower")
+    right = np.percentile(known, 99.5, method="higher")
     if left == right:
         left, right = known.min(), known.max()
     return float(left), float(right)

@@ -24,6 +24,7 @@ MAX_LEVELS = 12
 _MAX_BANDS = 3
 _GREY, _PALE = "#666666", "#BBBBBB"
 _STRIP = 0.16
+_BAR_HEIGHT = 0.75 * _STRIP
 _SMALL = 7
 _RANGE = {"alpha": 0.6, "linewidth": 0.7}
 
@@ -141,7 +142,7 @@ def plot_shapes(
     figure.supxlabel("; ".join(notes), fontsize=_SMALL, color=_GREY)
     for text in figure.texts:
         text.set_parse_math(False)
-    _legend(figure, shapes, classes, title)
+    _legend(figure, len(shapes[0].shift), classes, title)
     return figure
 
 
@@ -194,12 +195,20 @@ def _number_places(shape: Shape) -> _Places:
 
 
 def _level_places(shape: Shape) -> _Places:
-    """The most frequent levels side by side, missing ones always among them."""
-    missing = is_missing(shape.positions)
-    rank = np.argsort(-(shape.counts + missing * shape.counts.sum()), kind="stable")
-    shown = np.sort(rank[:MAX_LEVELS])
+    """The levels that have room, side by side."""
+    shown = np.flatnonzero(_in_view(shape))
     x = np.arange(float(len(shown)))
     return _Places(shown, x, np.ones(len(x), bool), 1.0)
+
+
+def _in_view(shape: Shape) -> np.ndarray:
+    """Marks missing values, numbers in the window, the most frequent levels, (n,)."""
+    missing = is_missing(shape.positions)
+    if shape.window is not None:
+        left, right = shape.window
+        return missing | ((left <= shape.positions) & (shape.positions <= right))
+    order = np.lexsort((-shape.counts, ~missing))
+    return np.argsort(order) < MAX_LEVELS
 
 
 def _draw_output(shape: Shape, ax: Any, places: _Places, c: int, label: str) -> None:
@@ -251,37 +260,36 @@ def _draw_output(shape: Shape, ax: Any, places: _Places, c: int, label: str) -> 
 def _draw_rows(shape: Shape, ax: Any, places: _Places) -> None:
     """How many rows there are: bars in a strip of its own under the curves."""
     counts = shape.counts[places.shown]
-    bars = shape.histogram
-    points = places.is_point if len(bars) else np.ones(len(counts), bool)
-    highest = max(bars.max(initial=0), counts[points].max(initial=0))
-    scale = 0.75 * _STRIP / highest
     style = {"color": _PALE, "transform": ax.get_xaxis_transform(), "zorder": 0.5}
-    if len(bars):
-        edges = np.linspace(*shape.window, len(bars) + 1)
-        ax.bar(edges[:-1], bars * scale, np.diff(edges), align="edge", **style)
-    width = min(max(100 / len(counts), 2), 8)
-    ax.vlines(places.x[points], 0, counts[points] * scale, linewidth=width, **style)
+    if len(shape.histogram) == 0:
+        heights = counts * (_BAR_HEIGHT / counts.max())
+        width = min(max(100 / len(counts), 2), 8)
+        ax.vlines(places.x, 0, heights, linewidth=width, **style)
+        return
+    edges = np.linspace(*shape.window, len(shape.histogram) + 1)
+    missing = places.is_point
+    x = np.append((edges[1:] + edges[:-1]) / 2, places.x[missing])
+    widths = np.append(np.diff(edges), np.full(missing.sum(), places.step))
+    # Areas are numbers of rows: the bar of missing values is wider than the others.
+    heights = np.append(shape.histogram, counts[missing]) / widths
+    ax.bar(x, heights * (_BAR_HEIGHT / heights.max()), widths, **style)
 
 
 def _label_numbers(shape: Shape, ax: Any, places: _Places) -> None:
     """Limits and ticks of a numeric axis, with a tick for missing values."""
-    from matplotlib.ticker import MaxNLocator
-
     left, right = shape.window
     margin = 0.5 * places.step
-    ticks = [
-        tick
-        for tick in MaxNLocator(4).tick_values(left, right)
-        if left - margin <= tick <= right + margin
-    ]
+    numbers = shape.positions[~places.is_point]
+    integer = len(shape.histogram) == 0 and bool((numbers == np.round(numbers)).all())
+    ticks = _ticks(left, right, 4, integer=integer)
     labels = [_tick_label(tick) for tick in ticks]
     if places.is_point.any():
-        (x,) = places.x[places.is_point]
-        ax.axvline(x - places.step, color=_PALE, linewidth=0.6, linestyle=":")
-        kept = [i for i, tick in enumerate(ticks) if tick < x - 2 * places.step]
-        ticks = [*(ticks[i] for i in kept), x]
-        labels = [*(labels[i] for i in kept), "missing"]
-        right = x
+        end = right + 2.4 * margin
+        ax.axvline(right + 0.5 * margin, color=_PALE, linewidth=0.6, linestyle=":")
+        # The word needs room that labels near the end would take.
+        keep = sum(tick < end - 4 * margin for tick in ticks)
+        ticks, labels = [*ticks[:keep], end], [*labels[:keep], "missing"]
+        right = end
     ax.set_xlim(left - margin, right + margin)
     ax.set_xticks(ticks, labels)
 
@@ -289,10 +297,10 @@ def _label_numbers(shape: Shape, ax: Any, places: _Places) -> None:
 def _label_levels(shape: Shape, ax: Any, places: _Places) -> None:
     """Names of the levels under their points, and how many are not shown."""
     levels = shape.positions[places.shown]
-    labels = ["missing" if level is None else _shorten(level, 14) for level in levels]
-    upright = sum(map(len, labels)) <= 30 and len(labels) <= 6
+    labels = [_level_label(level) for level in levels]
+    rotation = 90 if _is_wide(labels) else 0
     ax.set_xlim(-0.6, len(labels) - 0.4)
-    ax.set_xticks(places.x, labels, rotation=0 if upright else 90, parse_math=False)
+    ax.set_xticks(places.x, labels, rotation=rotation, parse_math=False)
     if len(levels) < len(shape.positions):
         share = 100 * shape.counts[places.shown].sum() / shape.counts.sum()
         text = f"{len(levels)} of {len(shape.positions)} levels, {share:.0f} % of rows"
@@ -301,34 +309,38 @@ def _label_levels(shape: Shape, ax: Any, places: _Places) -> None:
 
 def _set_contribution_limits(ax: Any, shapes: Sequence[Shape]) -> None:
     """Limits and ticks of the y axis that fit all shapes, above the strip of rows."""
-    from matplotlib.ticker import MaxNLocator
+
+    def extent(*names: str) -> tuple[float, float]:
+        """Smallest and largest value in view."""
+        values = [
+            getattr(shape, name)[_in_view(shape)] for shape in shapes for name in names
+        ]
+        return min(v.min() for v in values), max(v.max() for v in values)
 
     num_outputs = len(shapes[0].shift)
-    curves = [[shape.mean] for shape in shapes]
-    if num_outputs <= _MAX_BANDS:
-        curves = [[shape.mean, shape.low, shape.high] for shape in shapes]
-    values = np.concatenate([np.ravel(curve) for curve in curves] + [np.zeros(1)])
-    bottom, top = values.min(), values.max()
+    bottom, top = extent(
+        "mean", *(("low", "high") if num_outputs <= _MAX_BANDS else ())
+    )
+    bottom, top = min(bottom, 0.0), max(top, 0.0)
     if num_outputs == 1:
         # A wide range must not flatten the curves.
         room = top - bottom or np.inf
-        bottom = max(min(shape.lower.min() for shape in shapes), bottom - room)
-        top = min(max(shape.upper.max() for shape in shapes), top + room)
+        lower, upper = extent("lower", "upper")
+        bottom, top = max(lower, bottom - room), min(upper, top + room)
     if bottom == top:
         bottom, top = bottom - 1, top + 1
     margin = 0.05 * (top - bottom)
     bottom, top = bottom - margin, top + margin
-    ticks = [t for t in MaxNLocator(5).tick_values(bottom, top) if bottom <= t <= top]
+    ticks = _ticks(bottom, top, 5)
     ax.set_yticks(ticks, [_tick_label(tick) for tick in ticks])
     ax.set_ylim(bottom - (top - bottom) * _STRIP / (1 - _STRIP), top)
 
 
-def _legend(figure: Any, shapes: Sequence[Shape], classes: Sequence[str]) -> None:
-    """One legend for all panels: in words what is drawn, or the classes' colours."""
+def _legend(figure: Any, num_outputs: int, classes: Sequence[str], title: str) -> None:
+    """The title and one legend for all panels: what is drawn, or colours of classes."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    num_outputs = len(shapes[0].shift)
     if num_outputs == 1:
         handles = [Line2D([], [], color=COLORS[0], linewidth=1.6)]
         labels = ["mean contribution"]
@@ -344,17 +356,23 @@ def _legend(figure: Any, shapes: Sequence[Shape], classes: Sequence[str]) -> Non
         labels.append("context range (certified)")
     handles.append(Patch(color=_PALE, linewidth=0))
     labels.append("rows")
+    column_width = 0.7 + 0.075 * max(map(len, labels))
     legend = figure.legend(
         handles,
         # matplotlib takes a label with a leading underscore for a private one.
         [""] * len(labels),
         loc="outside upper left",
-        ncols=min(len(labels), max(2, round(figure.get_figwidth() / 2.2))),
+        ncols=min(len(labels), int(figure.get_figwidth() / column_width)),
         fontsize=8,
+        # A title of its own would overlap the legend.
+        title=_shorten(title, int(10 * figure.get_figwidth())),
+        title_fontproperties={"size": 12},
+        alignment="left",
         frameon=False,
     )
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set(text=label, parse_math=False)
+    legend.get_title().set_parse_math(False)
 
 
 def _score_name(target: str, classes: Sequence[str]) -> str:
@@ -374,15 +392,36 @@ def _select_outputs(shape: Shape, outputs: np.ndarray) -> Shape:
     )
 
 
+def _level_label(level: str | None) -> str:
+    """What stands under a level's point."""
+    return "missing" if level is None else _shorten(level, 14)
+
+
+def _is_wide(labels: Sequence[str]) -> bool:
+    """Whether labels of levels must stand upright to fit beneath a panel."""
+    return sum(map(len, labels)) > 30 or len(labels) > 6
+
+
 def _shorten(text: str, width: int) -> str:
-    """Text on one line, cut to a width."""
+    """Text on one line, cut in the middle to a width."""
     line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    tail = width // 3
+    return line if len(line) <= width else f"{line[: width - tail - 1]}…{line[-tail:]}"
 
 
 def _number(value: float) -> str:
     """A number in a few characters."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _ticks(left: float, right: float, bins: int, integer: bool = False) -> list[float]:
+    """Round numbers inside an interval."""
+    from matplotlib.ticker import MaxNLocator
+
+    if left == right:
+        return [left]
+    locator = MaxNLocator(bins, steps=[1, 2, 5, 10], integer=integer)
+    return [tick for tick in locator.tick_values(left, right) if left <= tick <= right]
 
 
 def _tick_label(value: float) -> str:

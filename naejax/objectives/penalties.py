@@ -14,14 +14,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from naejax.ops.precision import at_least_float32
 from naejax.types import NAEOutput
 
 Penalty = Callable[[NAEOutput, Array | None], Array]
-
-
-def _at_least_float32(values: Array) -> Array:
-    """The values in float32, or in their own type when that is wider."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
 def _shares(values: Array, weights: Array | None) -> Array | None:
@@ -75,7 +71,7 @@ def expert_variance(
 
     Source: Neural Additive Experts, arXiv 2602.10585.
     """
-    experts = _at_least_float32(output.experts)
+    experts = at_least_float32(output.experts)
     if experts.shape[2] == 1:
         return jnp.zeros((), experts.dtype)
     # Rows last, as models compute them: XLA then drops the transposes on both sides.
@@ -107,7 +103,7 @@ def output_energy(
 
     Source: Agarwal et al., Neural Additive Models, arXiv 2004.13912.
     """
-    contributions = _at_least_float32(output.contributions)
+    contributions = at_least_float32(output.contributions)
     energy = jnp.mean(jnp.square(contributions), axis=(1, 2))
     return _row_mean(energy, _shares(contributions, weights))
 
@@ -145,7 +141,7 @@ def utilisation(
     Source: Shazeer et al., The Sparsely-Gated Mixture-of-Experts Layer, arXiv
     1701.06538 (importance loss).
     """
-    gates = _at_least_float32(output.gates)
+    gates = at_least_float32(output.gates)
     num_experts = gates.shape[2]
     excess = _row_mean(gates - 1.0 / num_experts, _shares(gates, weights))
     return num_experts * jnp.mean(jnp.sum(jnp.square(excess), axis=1))
@@ -180,7 +176,7 @@ def concurvity(
     Source: Siems et al., Curve Your Enthusiasm (concurvity regularization), arXiv
     2305.11475.
     """
-    contributions = _at_least_float32(output.contributions)
+    contributions = at_least_float32(output.contributions)
     num_features = contributions.shape[1]
     if num_features == 1:
         return jnp.zeros((), contributions.dtype)
@@ -243,7 +239,7 @@ def total(
         >>> float(total(output, {"output_energy": 0.1, "concurvity": 0.0}))
         0.5
     """
-    value = jnp.zeros((), _at_least_float32(output.contributions).dtype)
+    value = jnp.zeros((), at_least_float32(output.contributions).dtype)
     for name, strength in strengths.items():
         if name not in PENALTIES:
             nearest = difflib.get_close_matches(name, PENALTIES, n=1, cutoff=0.0)[0]

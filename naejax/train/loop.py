@@ -184,8 +184,8 @@ def fit(
                 best_score = np.inf if score is None else score
                 params = jax.tree.map(jnp.copy, state.params)
                 best = FitResult({"params": params}, history, epoch, "finished")
+            bar.set_postfix(_postfix(history[-1], best.best_epoch), refresh=False)
             bar.update()
-            bar.set_postfix(_postfix(history[-1], best.best_epoch))
             if patience is not None and epoch - best.best_epoch >= patience:
                 best = best._replace(stopped="early")
                 break
