@@ -21,7 +21,8 @@ import numpy as np
 from naejax.data import infer_schema, read_columns
 from naejax.evaluation import best_score_name
 from naejax.runs import split_rows
-from naejax.tabular import Settings, evaluate_table, fit_table
+from naejax.settings import Settings
+from naejax.tabular import evaluate_table, fit_table
 
 ADULT = (
     "age workclass fnlwgt education education_num marital_status occupation "

@@ -43,12 +43,12 @@ def save(path: str | Path, fitted: TabularNAE) -> None:
 
     Raises:
         ValueError: if a parameter is NaN or infinite, or the path is a folder.
-        OSError: if the place cannot be written.
 
     Example:
         >>> import tempfile
         >>> from naejax.data import infer_schema
-        >>> from naejax.tabular import Settings, fit_table
+        >>> from naejax.settings import Settings
+        >>> from naejax.tabular import fit_table
         >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0)}
         >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
         ...                       Settings(epochs=1), progress=False)
@@ -97,6 +97,7 @@ def load(path: str | Path) -> TabularNAE:
             # Shapes come from the file's index: nothing is allocated before the check.
             shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}
             model, expected = _model(header, path)
+            loss = str(header["loss"])
             found = {k: v for k, v in shapes.items() if k.startswith("params/")}
             if found != expected:
                 wrong = sorted(set(found.items()) ^ set(expected.items()))[0]
@@ -115,7 +116,7 @@ def load(path: str | Path) -> TabularNAE:
     params = {k[7:]: tensors[k] for k in expected}
     variables = {"params": traverse_util.unflatten_dict(params, sep="/")}
     encoder = from_state(header["encoder"], arrays)
-    return TabularNAE(model, variables, encoder, header["loss"])
+    return TabularNAE(model, variables, encoder, loss)
 
 
 def _model(header: dict[str, Any], path: Path) -> tuple[NAE, dict[str, tuple]]:

@@ -11,7 +11,7 @@ import tyro
 
 from naejax.data.datasets import available, load_dataset
 from naejax.runs import predict_run, train_run
-from naejax.tabular import Settings
+from naejax.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ def write_file(path: str | Path, content: bytes | str) -> None:
         content: bytes, or text to be encoded as UTF-8.
 
     Raises:
-        ValueError: if ``path`` is a folder.
-        OSError: if the place cannot be written.
+        ValueError: if ``path`` is a folder, or the place cannot be written.
 
     Example:
         >>> folder = tempfile.mkdtemp()
@@ -29,7 +28,10 @@ def write_file(path: str | Path, content: bytes | str) -> None:
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected the path of a file to write")
     data = content.encode() if isinstance(content, str) else content
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -60,8 +62,8 @@ def new_folder(
         A temporary folder beside ``path`` to write into.
 
     Raises:
-        ValueError: if the folder exists and may not be replaced.
-        OSError: if the place cannot be written.
+        ValueError: if the folder exists and may not be replaced, or the place cannot
+            be written.
 
     Example:
         >>> place = Path(tempfile.mkdtemp()) / "run"
@@ -82,8 +84,11 @@ def new_folder(
                 f"{path} already holds a run; choose another folder, or pass "
                 "--overwrite to replace it"
             )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     try:
         yield beside
         os.chmod(beside, 0o777 & ~_umask())
@@ -97,6 +102,14 @@ def new_folder(
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     _sync_folder(path.parent)
+
+
+def _cannot_write(path: Path, error: OSError) -> ValueError:
+    """One line about a place that cannot be written."""
+    return ValueError(
+        f"cannot write {path} ({error.strerror}); choose another place, or make its "
+        "folder writable"
+    )
 
 
 def _umask() -> int:

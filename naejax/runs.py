@@ -22,8 +22,8 @@ from naejax.data.schema import Schema, describe, infer_schema
 from naejax.evaluation import Scores, baseline_scores, best_score_name
 from naejax.explain import compute_shapes, plot_shapes
 from naejax.files import new_folder, write_file
+from naejax.settings import Settings
 from naejax.tabular import (
-    Settings,
     TabularNAE,
     evaluate_table,
     explain_rows,
@@ -119,7 +119,6 @@ def train_run(
 
     Raises:
         ValueError: if the table, the settings or the folder cannot be used.
-        OSError: if the folder cannot be written.
 
     Example:
         >>> import tempfile
@@ -142,7 +141,9 @@ def train_run(
                 strict=True,
             )
         }
-        settings = settings.for_rows(sizes["training"], len(schema.features))
+        settings = settings.for_rows(
+            sizes["training"], len(schema.features), schema.target.kind
+        )
         start = time.perf_counter()
         fitted, result = fit_table(
             training, validation, schema, settings, seed=seed, progress=progress
@@ -197,7 +198,6 @@ def predict_run(run: str | Path, data: str | Path, out: str | Path) -> int:
 
     Raises:
         ValueError: if the run or the rows cannot be used.
-        OSError: if the file cannot be written.
 
     Example:
         >>> import tempfile
@@ -256,9 +256,9 @@ def _score_table(schema: Schema, scores: dict[str, Any]) -> str:
     ]
     names = list(scores["test"])
     names.sort(key=lambda name: name != best_score_name(schema.target))
-    lines = [f"{'':16}" + "".join(f"{name:>10}" for name in names)]
+    lines = [f"{'':16}" + "".join(f"{name:>11}" for name in names)]
     lines += [
-        f"{label:16}" + "".join(f"{score[name]:10.4g}" for name in names)
+        f"{label:16}" + "".join(f"{score[name]:11.4g}" for name in names)
         for label, score in rows
     ]
     return "\n".join(lines)

@@ -26,6 +26,7 @@ from naejax.evaluation import (
 from naejax.models.nae import NAE
 from naejax.models.predict import predict
 from naejax.objectives import losses
+from naejax.settings import Settings
 from naejax.train.loop import FitResult, fit
 from naejax.types import NAEOutput
 
@@ -38,83 +39,6 @@ _USUAL_LOSS = {
     "binary": "logistic",
     "multiclass": "softmax_cross_entropy",
 }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to build and train a model. None: chosen by `for_rows`.
-
-    Attributes:
-        num_experts: K, experts per feature.
-        top_k: k, experts active per feature and row.
-        hidden: widths of a feature's encoder.
-        gate: context, equal, own or none.
-        gate_rank: rank of the gate's matrix; 0 for a full one.
-        dropout: rate of dropout in the encoders.
-        expert_dropout: rate at which experts drop out of the choice in training.
-        expert_variance: penalty that slides from interactions (0) to a plain additive
-            model (large).
-        output_energy: penalty on large contributions.
-        utilisation: penalty on unevenly used experts.
-        concurvity: penalty on correlated contributions.
-        loss: name of a loss; None for squared, logistic or softmax_cross_entropy.
-        learning_rate: the highest one.
-        weight_decay: of AdamW.
-        epochs: passes over the training rows.
-        batch_size: rows per step.
-        patience: epochs without a better validation loss before training stops.
-    """
-
-    num_experts: int = 32
-    top_k: int = 8
-    hidden: tuple[int, ...] | None = None
-    gate: str = "context"
-    gate_rank: int | None = None
-    dropout: float | None = None
-    expert_dropout: float = 0.0
-    expert_variance: float | None = None
-    output_energy: float = 0.0
-    utilisation: float = 0.0
-    concurvity: float = 0.0
-    loss: str | None = None
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    epochs: int | None = None
-    batch_size: int | None = None
-    patience: int | None = None
-
-    def for_rows(self, rows: int, features: int) -> "Settings":
-        """Fills in what was left to the size of the table.
-
-        From 5,000 training rows on: four layers of 64, no dropout, batches of 256, 60
-        epochs. Smaller tables get a smaller network with dropout, a stronger pull to
-        an additive model, smaller batches and more epochs. Above 100 features the
-        gate gets rank 16.
-
-        Args:
-            rows: number of training rows.
-            features: F.
-
-        Returns:
-            Settings without None, except the loss.
-
-        Example:
-            >>> Settings().for_rows(rows=300, features=10).batch_size
-            32
-        """
-        is_small = rows < 5000
-        chosen: dict[str, Any] = {
-            "hidden": (32, 32) if is_small else (64, 64, 64, 64),
-            "gate_rank": 16 if features > 100 else 0,
-            "dropout": 0.1 if is_small else 0.0,
-            "expert_variance": 3.0 if is_small else 1.0,
-            "epochs": 100 if is_small else 60,
-            "batch_size": min(256, max(32, 2 ** int(np.log2(rows / 16 + 1)))),
-        }
-        given = {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
-        chosen |= given
-        chosen["patience"] = self.patience or max(10, chosen["epochs"] // 3)
-        return replace(self, **chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +92,7 @@ def fit_table(
 
     Example:
         >>> from naejax.data import infer_schema
+        >>> from naejax.settings import Settings
         >>> columns = {"x": np.arange(64.0), "y": np.sin(np.arange(64.0) / 10)}
         >>> settings = Settings(epochs=2, num_experts=4)
         >>> fitted, result = fit_table(
@@ -178,7 +103,7 @@ def fit_table(
     """
     rows = len(training[schema.target.name])
     # Any: for_rows leaves no None, which the types of the fields cannot say.
-    chosen: Any = settings.for_rows(rows, len(schema.features))
+    chosen: Any = settings.for_rows(rows, len(schema.features), schema.target.kind)
     loss = chosen.loss or _USUAL_LOSS[schema.target.kind]
     _check_loss(loss, schema, training)
     encoder = fit_encoder(training, schema, seed=seed)

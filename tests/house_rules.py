@@ -23,6 +23,7 @@ FLOORS = {
     "tabular": 7,
     "interop": 7,
     "estimators": 7,
+    "settings": 0,
     "evaluation": 6.5,
     "artifact": 8,
     "runs": 8,

@@ -247,7 +247,7 @@ def test_bad_commands_are_one_line(homes, run, tmp_path, capsys):
         ],
         "--overwrite": [*ok, "--out", run, *QUICK],
         "not a run": [*ok, "--out", a_folder, "--overwrite", *QUICK],
-        "Not a directory": [*ok, "--out", a_file / "r", *QUICK],
+        "cannot write": [*ok, "--out", a_file / "r", *QUICK],
         "--out": ["train", "--data", homes],
         "--epoks": [*ok, "--out", tmp_path / "r", "--epoks", "3"],
         "invalid literal": [*ok, "--out", tmp_path / "r", "--epochs", "many"],
@@ -255,10 +255,6 @@ def test_bad_commands_are_one_line(homes, run, tmp_path, capsys):
         "did you mean 'context'": [*ok, "--out", tmp_path / "r", "--gate", "contxt"],
         "did you mean 'squared'": [*ok, "--out", tmp_path / "r", "--loss", "squird"],
         "needs a binary target": [*ok, "--out", tmp_path / "r", "--loss", "logistic"],
-        "learning rate": [
-            *[*ok, "--out", tmp_path / "r", *QUICK],
-            *["--learning-rate", "1e30"],
-        ],
         "train, predict": ["trian"],
         "is not a folder": ["predict", tmp_path / "no", "--data", homes, "--out", "x"],
         "does not exist": ["predict", a_folder, "--data", homes, "--out", "x"],
@@ -284,6 +280,16 @@ def test_bad_rows_to_predict_are_one_line(run, tmp_path, capsys, rows, words):
     path.write_text(rows)
     assert words in fails(["predict", run, "--data", path, "--out", out], capsys)
     assert not out.exists()
+
+
+def test_diverging_training_is_one_line_after_the_bar(homes, tmp_path, capsys):
+    out = tmp_path / "run"
+    command = ["train", "--data", homes, "--target", "price", "--out", out, *QUICK]
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in [*command, "--learning-rate", "1e30"]])
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert stop.value.code == 2 and last.startswith("naejax: error: the loss is")
+    assert "learning rate 7.5e+29" in last and not list(tmp_path.iterdir())
 
 
 def test_damaged_model_is_one_line(run, homes, tmp_path, capsys):

@@ -47,8 +47,9 @@ class Shape:
         additivity: estimate of ``Var(E[f_i | x_i]) / Var(f_i)`` in [0, 1], (C,).
         window: 0.5th and 99.5th percentile of the numbers (all of them if these are
             equal); None for levels.
-        histogram: rows in equally wide bars over the window where positions are bins of
-            many numbers, (40,); otherwise empty, and `counts` says it all.
+        histogram: rows in m <= 40 equally wide bars over the window, (m,); empty for
+            levels and for up to 48 distinct numbers, where `counts` says it all.
+        edges: where the bars begin and end, (m + 1,); empty where `histogram` is.
     """
 
     feature: Feature
@@ -64,6 +65,7 @@ class Shape:
     additivity: np.ndarray
     window: tuple[float, float] | None
     histogram: np.ndarray
+    edges: np.ndarray
 
 
 def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[Shape]:
@@ -109,18 +111,18 @@ def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[
     squared, "An Unbiased Correlation Ratio Measure", PNAS 1935.
     """
     contributions = np.asarray(output.contributions)
-    rows, num_features, _ = contributions.shape
-    if rows == 0 or num_features != len(schema.features):
+    shape, num_features = contributions.shape, len(schema.features)
+    if len(shape) != 3 or shape[0] == 0 or shape[1] != num_features:
         raise ValueError(
-            f"contributions have shape {contributions.shape}, expected (rows, "
-            f"{len(schema.features)} features, outputs) with at least one row: pass "
-            "the output and the schema of the same model"
+            f"contributions have shape {shape}, expected (rows, {num_features}, "
+            "outputs) with at least one row and one column per feature: pass the "
+            "output and the schema of the same model"
         )
     lower, upper = map(np.asarray, contribution_range(output))
     return [
         _shape(
             feature,
-            _cells(columns, feature.name, rows),
+            _cells(columns, feature.name, len(contributions)),
             np.asarray(contributions[:, i], np.float64),
             np.asarray(lower[:, i], np.float64),
             np.asarray(upper[:, i], np.float64),
@@ -169,15 +171,15 @@ def _shape(
     upper: np.ndarray,
 ) -> Shape:
     """One feature's shape from its cells (B,) and float64 arrays (B, C)."""
-    window, histogram = None, np.zeros(0, np.intp)
+    window, histogram, edges = None, np.zeros(0, np.intp), np.zeros(0)
     if feature.kind == "numeric":
         numbers = to_numbers(feature.name, column)
         positions, groups = _number_positions(numbers)
         known = numbers[~np.isnan(numbers)]
         if len(known):
             window = _window(known)
-        if len(np.unique(known)) > MAX_POSITIONS:
-            histogram = np.histogram(known, _BARS, window)[0]
+            if len(np.unique(known)) > MAX_POSITIONS:
+                histogram, edges = np.histogram(known, _bar_edges(known, *window))
     else:
         positions, groups = _level_positions(feature, column)
     counts = np.bincount(groups)
@@ -204,6 +206,7 @@ def _shape(
         additivity=_additivity(contributions, mean, counts, shift),
         window=window,
         histogram=histogram,
+        edges=edges,
     )
 
 
@@ -277,3 +280,12 @@ def _window(known: np.ndarray) -> tuple[float, float]:
     if left == right:
         left, right = known.min(), known.max()
     return float(left), float(right)
+
+
+def _bar_edges(known: np.ndarray, left: float, right: float) -> np.ndarray:
+    """Edges of at most 40 equally wide bars over the window."""
+    if (known == np.round(known)).all():
+        # Bars of whole width hold equally many whole numbers each.
+        width = np.ceil((right - left + 1) / _BARS)
+        return np.arange(left - 0.5, right + 0.5 + width, width)
+    return np.linspace(left, right, _BARS + 1)

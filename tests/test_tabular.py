@@ -1,0 +1,234 @@
+"""A fitted table: units, links, classes, and the file that keeps it."""
+
+import json
+import struct
+
+import jax
+import numpy as np
+import pytest
+
+from naejax import artifact
+from naejax.data import infer_schema
+from naejax.evaluation import classification_scores, regression_scores
+from naejax.models.nae import contribution_range
+from naejax.settings import Settings
+from naejax.tabular import evaluate_table, explain_rows, fit_table, predict_table
+
+QUICK = Settings(num_experts=4, hidden=(8,), epochs=3)
+
+
+def make_table(kind: str, rows: int = 80):
+    """A small table with a number, a category, a missing cell and a target."""
+    rng = np.random.default_rng(0)
+    size = rng.uniform(1, 9, rows)
+    city = np.array(["Oslo", "Bergen"], dtype=object)[rng.integers(2, size=rows)]
+    value = 1000 + 500 * size + 800 * (city == "Oslo")
+    classes = np.array(["low", "mid", "high"], dtype=object)
+    y = {
+        "regression": value,
+        "binary": classes[(value > 3500).astype(int)],
+        "multiclass": classes[np.digitize(value, [2700, 4300])],
+    }[kind]
+    size[:5] = np.nan
+    return {"size": size, "city": city, "y": y}
+
+
+@pytest.fixture(scope="module", params=["regression", "binary", "multiclass"])
+def fitted_table(request):
+    columns = make_table(request.param)
+    schema = infer_schema(columns, "y")
+    return fit_table(columns, columns, schema, QUICK, progress=False)[0], columns
+
+
+def test_parts_sum_in_the_unit_of_the_target(fitted_table):
+    fitted, columns = fitted_table
+    output = explain_rows(fitted, columns)
+    total = output.bias[None] + output.contributions.sum(1)
+    size = np.abs(output.prediction).max()
+    np.testing.assert_allclose(output.prediction, total, atol=1e-5 * size)
+    parts = (output.gates[..., None] * output.experts).sum(2)
+    np.testing.assert_allclose(output.contributions, parts, atol=1e-5 * size)
+    lower, upper = contribution_range(output)
+    assert (lower <= output.contributions + 1e-5 * size).all()
+    assert (upper >= output.contributions - 1e-5 * size).all()
+
+
+def test_predictions_agree_with_the_scores(fitted_table):
+    fitted, columns = fitted_table
+    table, scores = predict_table(fitted, columns), evaluate_table(fitted, columns)
+    if fitted.encoder.schema.target.kind == "regression":
+        expected = regression_scores(columns["y"], table["prediction"])
+        assert scores == pytest.approx(expected)
+        assert abs(table["prediction"].mean() - columns["y"].mean()) < 2000
+    else:
+        hit = np.mean(table["prediction"] == columns["y"])
+        assert scores["accuracy"] == pytest.approx(hit)
+
+
+def test_saved_model_is_bitwise_the_same(fitted_table, tmp_path):
+    fitted, columns = fitted_table
+    path = tmp_path / "model.safetensors"
+    artifact.save(path, fitted)
+    loaded = artifact.load(path)
+    before, after = predict_table(fitted, columns), predict_table(loaded, columns)
+    assert list(before) == list(after)
+    for name in before:
+        assert (before[name] == after[name]).all()
+    artifact.save(tmp_path / "again", loaded)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_row_order_and_company_do_not_matter(fitted_table):
+    fitted, columns = fitted_table
+    order = np.random.default_rng(0).permutation(80)
+    whole = explain_rows(fitted, columns).prediction
+    mixed = explain_rows(fitted, {n: c[order] for n, c in columns.items()}).prediction
+    alone = explain_rows(fitted, {n: c[7:8] for n, c in columns.items()}).prediction
+    assert (whole[order] == mixed).all() and (whole[7] == alone[0]).all()
+
+
+def test_scaling_the_target_scales_the_contributions():
+    columns = make_table("regression")
+    scaled = {**columns, "y": columns["y"] * 1000}
+    outputs = [
+        explain_rows(
+            fit_table(c, c, infer_schema(c, "y"), QUICK, progress=False)[0], columns
+        )
+        for c in (columns, scaled)
+    ]
+    np.testing.assert_allclose(
+        outputs[0].contributions * 1000, outputs[1].contributions, rtol=1e-3, atol=1.0
+    )
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "tweedie"])
+def test_log_links_predict_positive_means(loss):
+    columns = make_table("regression")
+    columns["y"] = np.round(columns["y"] / 500)
+    settings = Settings(
+        num_experts=4, hidden=(8,), epochs=60, loss=loss, learning_rate=1e-2
+    )
+    schema = infer_schema(columns, "y")
+    fitted, _ = fit_table(columns, columns, schema, settings, progress=False)
+    table = predict_table(fitted, columns)
+    assert (table["prediction"] > 0).all()
+    parts = table["bias"] + table["contribution:size"] + table["contribution:city"]
+    np.testing.assert_allclose(np.log(table["prediction"]), parts, atol=1e-4)
+    assert evaluate_table(fitted, columns)["r2"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "message"),
+    [
+        ("binary", "squared", "needs a regression target"),
+        ("regression", "logistic", "needs a binary target"),
+        ("binary", "softmax_cross_entropy", "needs a multiclass target"),
+        ("regression", "poisson", "goes down to -"),
+        ("regression", "squird", "did you mean 'squared'"),
+    ],
+)
+def test_losses_that_do_not_suit_are_refused(kind, loss, message):
+    columns = make_table(kind)
+    if kind == "regression":
+        columns["y"] = columns["y"] - 5000
+    schema = infer_schema(columns, "y")
+    with pytest.raises(ValueError, match=message):
+        fit_table(columns, columns, schema, Settings(loss=loss), progress=False)
+
+
+def test_settings_follow_the_size_of_the_table_but_never_overrule():
+    small = Settings().for_rows(300, 10, "regression")
+    large = Settings().for_rows(50_000, 10, "regression")
+    wide = Settings().for_rows(50_000, 1000, "regression")
+    assert small.batch_size < large.batch_size and len(small.hidden) < len(large.hidden)
+    assert (large.gate_rank, wide.gate_rank) == (0, 16)
+    own = Settings(epochs=7, batch_size=11, hidden=(3,), gate_rank=5, dropout=0.5)
+    chosen = own.for_rows(300, 1000, "binary")
+    assert (chosen.epochs, chosen.batch_size, chosen.hidden) == (7, 11, (3,))
+    assert (chosen.gate_rank, chosen.dropout) == (5, 0.5)
+
+
+def test_scores_agree_with_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    truth, guess = rng.normal(size=50), rng.normal(size=50)
+    scores = regression_scores(truth, guess)
+    assert scores["r2"] == pytest.approx(metrics.r2_score(truth, guess))
+    rmse = metrics.root_mean_squared_error(truth, guess)
+    assert scores["rmse"] == pytest.approx(rmse)
+    labels = rng.integers(3, size=50)
+    log_probability = np.log(rng.dirichlet(np.ones(3), size=50))
+    scores = classification_scores(labels, log_probability)
+    loss = metrics.log_loss(labels, np.exp(log_probability))
+    assert scores["log_loss"] == pytest.approx(loss)
+    assert "auc" not in scores
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The bytes of a good model file."""
+    columns = make_table("regression")
+    schema = infer_schema(columns, "y")
+    fitted, _ = fit_table(columns, columns, schema, QUICK, progress=False)
+    path = tmp_path_factory.mktemp("saved") / "model"
+    artifact.save(path, fitted)
+    return fitted, path.read_bytes()
+
+
+def edit_header(content: bytes, change) -> bytes:
+    """The same file with naejax's header changed."""
+    (length,) = struct.unpack("<Q", content[:8])
+    index = json.loads(content[8 : 8 + length])
+    header = json.loads(index["__metadata__"]["naejax"])
+    change(header)
+    index["__metadata__"]["naejax"] = json.dumps(header)
+    text = json.dumps(index).encode()
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: b[: len(b) // 2], "not a model that naejax saved"),
+        (lambda b: b"", "not a model that naejax saved"),
+        (lambda b: b"garbage" * 100, "not a model that naejax saved"),
+        (lambda b: edit_header(b, lambda h: h.update(format=99)), "has format 99"),
+        (
+            lambda b: edit_header(b, lambda h: h["model"].update(num_experts=5)),
+            "does not have the shape",
+        ),
+        (
+            lambda b: edit_header(b, lambda h: h["model"].update(gate="magic")),
+            "gate is 'magic'",
+        ),
+        (lambda b: edit_header(b, lambda h: h.pop("loss")), "not a model"),
+        (lambda b: edit_header(b, lambda h: h["encoder"].pop("rows")), "encoder"),
+    ],
+)
+def test_damaged_files_are_refused(saved, tmp_path, damage, message):
+    path = tmp_path / "model"
+    path.write_bytes(damage(saved[1]))
+    with pytest.raises(ValueError, match=message):
+        artifact.load(path)
+
+
+def test_nan_parameters_are_neither_saved_nor_loaded(saved, tmp_path):
+    fitted, content = saved
+    broken = jax.tree.map(lambda a: np.full_like(a, np.nan), fitted.variables)
+    with pytest.raises(ValueError, match="NaN"):
+        artifact.save(
+            tmp_path / "model",
+            fitted.__class__(fitted.model, broken, fitted.encoder, fitted.loss),
+        )
+    assert not list(tmp_path.iterdir())
+    path = tmp_path / "model"
+    path.write_bytes(content[:-4] + struct.pack("<f", np.nan))
+    with pytest.raises(ValueError, match="NaN"):
+        artifact.load(path)
+
+
+def test_paths_that_are_no_model_are_named(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        artifact.load(tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        artifact.load(tmp_path / "nothing")
