@@ -106,7 +106,12 @@ def test_log_links_predict_positive_means(loss):
     columns = make_table("regression")
     columns["y"] = np.round(columns["y"] / 500)
     settings = Settings(
-        num_experts=4, hidden=(8,), epochs=60, loss=loss, learning_rate=1e-2
+        num_experts=4,
+        hidden=(8,),
+        epochs=60,
+        loss=loss,
+        learning_rate=1e-2,
+        expert_variance=0.1,
     )
     schema = infer_schema(columns, "y")
     fitted, _ = fit_table(columns, columns, schema, settings, progress=False)

@@ -86,7 +86,7 @@ def fit_contributions(ax: Any, shapes: Sequence[Shape]) -> None:
         bottom, top = bottom - 1, top + 1
     margin = 0.05 * (top - bottom)
     bottom, top = bottom - margin, top + margin
-    ticks = _ticks(bottom, top, 5)
+    ticks = _ticks(bottom, top, 7)
     ax.set_yticks(ticks, [_tick_label(tick) for tick in ticks])
     ax.set_ylim(bottom - (top - bottom) * _STRIP / (1 - _STRIP), top)
 
