@@ -177,7 +177,7 @@ def train_run(
         names = [MODEL_FILE, "metrics.json", "history.csv", "config.json"]
         if find_spec("matplotlib"):
             write_file(
-                folder / "shapes.png", draw_shapes(fitted, training, dataset.name)
+                folder / "shapes.png", draw_shapes(fitted, training, Path(dataset.name).name)
             )
             names.append("shapes.png")
         else:
