@@ -4,6 +4,8 @@
 feature, each the gated mixture of that feature's experts.
 """
 
+from naejax import interop
+from naejax.artifact import load, save
 from naejax.models.nae import NAE, contribution_range
 from naejax.models.predict import predict
 from naejax.objectives import losses, penalties
@@ -19,7 +21,10 @@ __all__ = [
     "TrainingDivergedError",
     "contribution_range",
     "fit",
+    "interop",
+    "load",
     "losses",
     "penalties",
     "predict",
+    "save",
 ]

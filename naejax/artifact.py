@@ -85,7 +85,18 @@ def load(path: str | Path) -> TabularNAE:
             that do not fit its configuration.
 
     Example:
-        See `save`.
+        >>> import tempfile
+        >>> from naejax.data import infer_schema
+        >>> from naejax.settings import Settings
+        >>> from naejax.tabular import explain_rows, fit_table
+        >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0)}
+        >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
+        ...                       Settings(epochs=1), progress=False)
+        >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
+        >>> save(path, fitted)
+        >>> before = explain_rows(fitted, columns).prediction
+        >>> bool((before == explain_rows(load(path), columns).prediction).all())
+        True
     """
     path = Path(path)
     if not path.is_file():

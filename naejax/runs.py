@@ -177,7 +177,8 @@ def train_run(
         names = [MODEL_FILE, "metrics.json", "history.csv", "config.json"]
         if find_spec("matplotlib"):
             write_file(
-                folder / "shapes.png", draw_shapes(fitted, training, Path(dataset.name).name)
+                folder / "shapes.png",
+                draw_shapes(fitted, training, Path(dataset.name).name),
             )
             names.append("shapes.png")
         else:
@@ -232,7 +233,12 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
         The picture as PNG.
 
     Example:
-        See `train_run`.
+        >>> from naejax.tabular import fit_table
+        >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0) ** 2}
+        >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
+        ...                       Settings(epochs=1, num_experts=4), progress=False)
+        >>> draw_shapes(fitted, columns, "squares")[1:4]
+        b'PNG'
     """
     schema = fitted.encoder.schema
     rows = len(columns[schema.features[0].name])

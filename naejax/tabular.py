@@ -168,7 +168,15 @@ def explain_rows(fitted: TabularNAE, columns: Columns) -> NAEOutput:
         ValueError: if a column is missing or holds text where numbers are expected.
 
     Example:
-        See `fit_table`.
+        >>> from naejax.data import infer_schema
+        >>> from naejax.settings import Settings
+        >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0) ** 2}
+        >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
+        ...                       Settings(epochs=1, num_experts=4), progress=False)
+        >>> output = explain_rows(fitted, columns)
+        >>> total = output.bias + output.contributions.sum(axis=1)
+        >>> bool(np.allclose(output.prediction, total, rtol=1e-3))
+        True
     """
     output = predict(fitted.model, fitted.variables, encode(fitted.encoder, columns))
     mean, std = fitted.target_scale
@@ -192,7 +200,13 @@ def evaluate_table(fitted: TabularNAE, columns: Columns) -> Scores:
         See `naejax.evaluation.regression_scores` and `classification_scores`.
 
     Example:
-        See `fit_table`.
+        >>> from naejax.data import infer_schema
+        >>> from naejax.settings import Settings
+        >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0) ** 2}
+        >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
+        ...                       Settings(epochs=1, num_experts=4), progress=False)
+        >>> sorted(evaluate_table(fitted, columns))
+        ['mae', 'r2', 'rmse']
     """
     score = np.asarray(explain_rows(fitted, columns).prediction)
     target = fitted.encoder.schema.target
@@ -216,7 +230,13 @@ def predict_table(fitted: TabularNAE, columns: Columns) -> dict[str, np.ndarray]
         several outputs one of each per class.
 
     Example:
-        See `fit_table`.
+        >>> from naejax.data import infer_schema
+        >>> from naejax.settings import Settings
+        >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0) ** 2}
+        >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
+        ...                       Settings(epochs=1, num_experts=4), progress=False)
+        >>> list(predict_table(fitted, {"x": np.array([3.0])}))
+        ['prediction', 'bias', 'contribution:x']
     """
     output = jax.tree.map(np.asarray, explain_rows(fitted, columns))
     schema = fitted.encoder.schema

@@ -7,7 +7,11 @@ weighs a feature's experts and lies on the simplex.
 
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Array, Float
+
+Numbers = Array | np.ndarray
+"""Device arrays inside programs, numpy arrays where results come out."""
 
 
 class NAEOutput(NamedTuple):
@@ -25,8 +29,8 @@ class NAEOutput(NamedTuple):
         experts: the contribution each expert proposes, (B, F, K, C).
     """
 
-    prediction: Float[Array, "B C"]
-    bias: Float[Array, "C"]
-    contributions: Float[Array, "B F C"]
-    gates: Float[Array, "B F K"]
-    experts: Float[Array, "B F K C"]
+    prediction: Float[Numbers, "B C"]
+    bias: Float[Numbers, "C"]
+    contributions: Float[Numbers, "B F C"]
+    gates: Float[Numbers, "B F K"]
+    experts: Float[Numbers, "B F K C"]

@@ -48,7 +48,9 @@ def test_more_penalty_less_expert_variance_more_additivity():
             errors[seed, j] = result.history[-1]["loss"]
     assert (np.diff(variance.mean(0)) < 0).all(), variance
     assert variance[:, -1].max() < 1e-3 * variance[:, 0].min(), variance
-    assert (np.diff(shares.mean(0)) > -0.01).all() and shares[:, -1].min() > 0.99, shares
+    assert (np.diff(shares.mean(0)) > -0.01).all() and shares[:, -1].min() > 0.99, (
+        shares
+    )
     # The interaction is what the additive end can no longer fit.
     assert errors[:, -1].min() > 3 * errors[:, 0].max(), errors
 

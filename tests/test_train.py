@@ -192,6 +192,19 @@ def test_infinite_step_is_named_exactly(data, variables):
         quick(variables, (x, y, weight), loss=never, optimizer=optax.sgd(0.1))
 
 
+def test_a_last_update_that_explodes_is_noticed(data, variables):
+    """The loss of the last step is finite; only the parameters tell."""
+    explode = optax.stateless(
+        lambda updates, params: jax.tree.map(
+            lambda u: jnp.full_like(u, jnp.nan), updates
+        )
+    )
+    with pytest.raises(
+        TrainingDivergedError, match="not finite after the update at step"
+    ):
+        quick(variables, data, optimizer=explode, batch_size=96, epochs=1)
+
+
 def test_ctrl_c_keeps_the_best_so_far(data, variables, monkeypatch):
     calls = []
 

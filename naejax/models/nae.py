@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
 from flax.typing import Dtype
 from jaxtyping import Array, Float
 
@@ -11,6 +13,8 @@ from naejax.models.experts import FeatureExperts
 from naejax.models.gates import GATES, Gate
 from naejax.ops.precision import at_least_float32
 from naejax.types import NAEOutput
+
+Rows = Float[Array | np.ndarray, "B F"]
 
 
 class NAE(nn.Module):
@@ -29,7 +33,8 @@ class NAE(nn.Module):
     Attributes:
         num_outputs: C: 1 for regression and two classes, else the number of classes.
         num_experts: K, experts per feature.
-        top_k: k, experts active per feature and row (gates context and equal).
+        top_k: k, experts active per feature and row (gates context and equal); at
+            most K.
         hidden: widths of the blocks of a feature's encoder; the last one is H.
         gate: ``context``, ``equal``, ``own`` or ``none``; see `naejax.models.Gate`.
             ``own`` and ``none``, and K = 1, make the model exactly additive.
@@ -86,7 +91,7 @@ class NAE(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
 
     def encode(
-        self, x: Float[Array, "B F"], train: bool = False
+        self, x: Rows, train: bool = False
     ) -> tuple[Float[Array, "F H B"], Float[Array, "F K C B"]]:
         """Encodings (F, H, B) and experts (F, K, C, B) of rows ``x``; no gate runs."""
         if x.ndim != 2:
@@ -94,14 +99,14 @@ class NAE(nn.Module):
                 f"x has shape {x.shape}, expected (rows, features); "
                 "add an axis of length 1 to a single row or column"
             )
-        z, experts = self.features(x.T, train)
+        z, experts = self.features(jnp.asarray(x).T, train)
         return z, at_least_float32(experts)
 
-    def router_logits(self, x: Float[Array, "B F"]) -> Float[Array, "F K B"]:
+    def router_logits(self, x: Rows) -> Float[Array, "F K B"]:
         """The router's logits (F, K, B) for rows ``x``; gate ``none`` has none."""
         return self.gates.logits(self.encode(x)[0])
 
-    def __call__(self, x: Float[Array, "B F"], train: bool = False) -> NAEOutput:
+    def __call__(self, x: Rows, train: bool = False) -> NAEOutput:
         """Scores rows ``x`` (B, F), NaN where a value is missing.
 
         Args:

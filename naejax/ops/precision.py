@@ -1,10 +1,11 @@
 """The dtype policy: sums, norms and penalties in float32 at least."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 
-def at_least_float32(values: Array) -> Array:
+def at_least_float32(values: Array | np.ndarray) -> Array:
     """The values in float32, or in their own type where that is wider.
 
     Args:
@@ -18,4 +19,4 @@ def at_least_float32(values: Array) -> Array:
         >>> at_least_float32(jnp.ones(2, jnp.bfloat16)).dtype
         dtype('float32')
     """
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return jnp.asarray(values, jnp.promote_types(values.dtype, jnp.float32))

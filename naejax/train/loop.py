@@ -4,6 +4,7 @@ Between two chunks the host shows progress, validates, stops early and hears Ctr
 within a chunk nothing leaves the device.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -140,34 +141,27 @@ def fit(
     if patience is not None and check is None:
         raise ValueError("patience needs validation rows; pass validation=(x, target)")
     loss = losses.get(loss)
-    num_rows = len(train.x)
-    batch_size = min(batch_size, num_rows)
-    steps = num_rows // batch_size
-    # Equal chunks compile once; an epoch gives up at most a few of its batches.
-    chunks = -(-steps // _CHUNK_STEPS)
-    chunk_steps = steps // chunks
+    shape = _epoch_shape(len(train.x), batch_size)
     schedule = None
     if not isinstance(optimizer, optax.GradientTransformation):
-        optimizer, schedule = default_optimizer(
-            optimizer, epochs * chunks * chunk_steps, weight_decay
-        )
+        total_steps = epochs * shape[0] * shape[1]
+        optimizer, schedule = default_optimizer(optimizer, total_steps, weight_decay)
     run_chunk = make_run_chunk(make_train_step(model, loss, optimizer, penalties or {}))
     evaluate = make_evaluate(model, loss)
-    # Donated to the first chunk, so the caller's parameters are copied.
-    state = init_state(jax.tree.map(jnp.array, variables["params"]), optimizer, seed)
-    best = FitResult(variables, [], 0, "finished")
-    best_score, start = float("inf"), time.perf_counter()
+    # The state is donated to the first chunk, so the caller's parameters are copied.
+    params = jax.tree.map(jnp.array, variables["params"])
+    state = init_state(params, optimizer, seed)
     history: list[dict[str, float | int | None]] = []
+    best = FitResult(variables, history, 0, "finished")
+    best_score, start = np.inf, time.perf_counter()
     bar = tqdm(total=epochs, unit="epoch", disable=not progress, dynamic_ncols=True)
     try:
         for epoch in range(1, epochs + 1):
-            order = np.random.default_rng([seed, epoch]).permutation(num_rows)
-            order = order[: chunks * chunk_steps * batch_size].astype(np.int32)
             sums = np.zeros(3)
-            for rows in order.reshape(chunks, chunk_steps, batch_size):
+            for rows in _shuffled_rows(len(train.x), shape, (seed, epoch)):
                 state, metrics = run_chunk(state, train, rows)
                 metrics = jax.device_get(metrics)
-                _check_finite(metrics, state, schedule, best._replace(history=history))
+                _check_finite(metrics, state, schedule, best)
                 sums += [m.sum() for m in metrics]
             score = None if check is None else float(evaluate(state.params, check))
             history.append(
@@ -183,17 +177,16 @@ def fit(
             if score is None or score < best_score:
                 best_score = np.inf if score is None else score
                 params = jax.tree.map(jnp.copy, state.params)
-                best = FitResult({"params": params}, history, epoch, "finished")
+                best = best._replace(variables={"params": params}, best_epoch=epoch)
             bar.set_postfix(_postfix(history[-1], best.best_epoch), refresh=False)
             bar.update()
             if patience is not None and epoch - best.best_epoch >= patience:
-                best = best._replace(stopped="early")
-                break
+                return best._replace(stopped="early")
     except KeyboardInterrupt:
-        best = best._replace(stopped="interrupted")
+        return best._replace(stopped="interrupted")
     finally:
         bar.close()
-    return best._replace(history=history)
+    return best
 
 
 def make_run_chunk(
@@ -228,18 +221,48 @@ def make_run_chunk(
     return jax.jit(run_chunk, donate_argnums=0)
 
 
+def _epoch_shape(num_rows: int, batch_size: int) -> tuple[int, int, int]:
+    """Chunks, steps per chunk and rows per step of an epoch.
+
+    Equal chunks compile once; an epoch gives up at most a few of its batches.
+    """
+    batch_size = min(batch_size, num_rows)
+    steps = num_rows // batch_size
+    chunks = -(-steps // _CHUNK_STEPS)
+    return chunks, steps // chunks, batch_size
+
+
+def _shuffled_rows(
+    num_rows: int, shape: tuple[int, int, int], seed: tuple[int, int]
+) -> np.ndarray:
+    """Row indices of an epoch in random order; the remainder is left out."""
+    order = np.random.default_rng(seed).permutation(num_rows).astype(np.int32)
+    return order[: math.prod(shape)].reshape(shape)
+
+
 def _check_finite(metrics, state, schedule, result: FitResult) -> None:
-    """Stops at the first step of a chunk whose objective is not finite."""
-    bad = np.flatnonzero(~np.isfinite(metrics.objective))
+    """Stops at the first step of a chunk that went wrong."""
+    values = metrics.objective
+    bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
-        step = int(state.step) - len(metrics.objective) + int(bad[0])
-        rate = f"{float(schedule(step)):.3g}" if schedule else "the optimiser's own"
-        raise TrainingDivergedError(
-            f"the loss is {metrics.objective[bad[0]]} at step {step + 1} (learning "
-            f"rate {rate}); lower the learning rate, or look for huge values in the "
-            "data",
-            result,
-        )
+        at, what = int(bad[0]), f"the loss is {values[bad[0]]}"
+    elif not _is_finite(state.params):
+        at, what = len(values) - 1, "parameters are not finite after the update"
+    else:
+        return
+    step = int(state.step) - len(values) + at
+    rate = f"{float(schedule(step)):.3g}" if schedule else "the optimiser's own"
+    raise TrainingDivergedError(
+        f"{what} at step {step + 1} (learning rate {rate}); lower the learning rate, "
+        "or look for huge values in the data",
+        result,
+    )
+
+
+@jax.jit
+def _is_finite(params) -> jax.Array:
+    """Whether no parameter is NaN or infinite."""
+    return jnp.all(jnp.array([jnp.isfinite(p).all() for p in jax.tree.leaves(params)]))
 
 
 def _postfix(row: Mapping[str, Any], best_epoch: int) -> dict[str, str]:
