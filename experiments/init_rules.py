@@ -14,8 +14,14 @@ import jax
 import numpy as np
 
 from naejax import NAE, fit, predict
-from naejax.data import encode, encode_target, fit_encoder, infer_schema, read_columns
-from naejax.runs import split_rows
+from naejax.data import (
+    encode,
+    encode_target,
+    fit_encoder,
+    infer_schema,
+    read_columns,
+    split_rows,
+)
 from naejax.settings import Settings
 
 RATES = (1e-3, 3e-3)

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from naejax.data import infer_schema, read_columns
+from naejax.data import infer_schema, read_columns, split_rows
 from naejax.evaluation import best_score_name
-from naejax.runs import split_rows
 from naejax.settings import Settings
 from naejax.tabular import evaluate_table, fit_table
 

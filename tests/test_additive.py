@@ -18,10 +18,11 @@ CITY = Feature("x", "categorical", ("Bergen", "Oslo", "Turku"))
 
 def output_of(contributions, experts=None) -> NAEOutput:
     """An output with contributions (B, F, C), by default of one expert."""
-    contributions = np.asarray(contributions)
+    contributions = np.asarray(contributions, float)
     rows, features, outputs = contributions.shape
     if experts is None:
         experts = contributions[:, :, None]
+    experts = np.asarray(experts, float)
     gates = np.full((rows, features, experts.shape[2]), 1 / experts.shape[2])
     bias = np.zeros(outputs)
     return NAEOutput(contributions.sum(1) + bias, bias, contributions, gates, experts)

@@ -4,6 +4,7 @@ from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
 from naejax.data.datasets import Dataset, DatasetInfo, available, load_dataset
 from naejax.data.schema import Feature, Schema, Target, describe, infer_schema
+from naejax.data.split import split_rows
 from naejax.data.state import from_state, to_state
 from naejax.data.synthetic import GENERATORS, Synthetic, make_synthetic
 from naejax.data.table import (
@@ -39,5 +40,6 @@ __all__ = [
     "load_dataset",
     "make_synthetic",
     "read_columns",
+    "split_rows",
     "to_state",
 ]

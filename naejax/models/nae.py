@@ -5,16 +5,15 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
-import numpy as np
 from flax.typing import Dtype
 from jaxtyping import Array, Float
 
 from naejax.models.experts import FeatureExperts
 from naejax.models.gates import GATES, Gate
 from naejax.ops.precision import at_least_float32
-from naejax.types import NAEOutput
+from naejax.types import NAEOutput, Numbers
 
-Rows = Float[Array | np.ndarray, "B F"]
+Rows = Float[Numbers, "B F"]
 
 
 class NAE(nn.Module):
@@ -131,7 +130,7 @@ class NAE(nn.Module):
 
 def contribution_range(
     output: NAEOutput,
-) -> tuple[Float[Array, "B F C"], Float[Array, "B F C"]]:
+) -> tuple[Float[Numbers, "B F C"], Float[Numbers, "B F C"]]:
     """The context range of every contribution: certified bounds over all contexts.
 
     ``min_c e_ic(x_i) <= f_i(x) <= max_c e_ic(x_i)`` because gates lie on the simplex

@@ -1,11 +1,12 @@
 """The dtype policy: sums, norms and penalties in float32 at least."""
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
+from naejax.types import Numbers
 
-def at_least_float32(values: Array | np.ndarray) -> Array:
+
+def at_least_float32(values: Numbers) -> Array:
     """The values in float32, or in their own type where that is wider.
 
     Args:
