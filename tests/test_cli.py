@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 
@@ -337,3 +338,25 @@ def test_ctrl_c_before_training_is_one_line(homes, tmp_path, capsys, monkeypatch
         main(["train", "--data", str(homes), "--out", str(tmp_path / "run")])
     assert stop.value.code == 130
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_training_keeps_the_best_so_far(homes, tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "naejax", "train", "--data", str(homes)]
+    command += ["--target", "price", "--out", str(out), "--epochs", "100000"]
+    command += ["--patience", "100000"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    seen = ""
+    while "best=epoch" not in seen:
+        seen += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "stopped by Ctrl-C" in output
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["stopped"] == "interrupted" and metrics["best_epoch"] >= 1
+    rows = tmp_path / "predictions.csv"
+    main(["predict", str(out), "--data", str(homes), "--out", str(rows)])
+    assert len(rows.read_text().splitlines()) == 121

@@ -1,8 +1,7 @@
 """One feature's networks: an encoder of its value and its experts.
 
 Written for ONE feature; `naejax.models.nae.NAE` lifts them over the features with
-``nn.vmap``. The batch is the last axis, so that sums over units, experts and norms
-run over leading axes: on CPUs they vectorise over rows, on TPUs rows fill the lanes.
+``nn.vmap``. The batch is the last axis (see `naejax.models.layers`).
 """
 
 import math
