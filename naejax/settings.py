@@ -8,27 +8,28 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Settings:
-    """How to build and train a model. None: chosen by `for_rows`.
+    """How to build and train a model; "by rows" is what `for_rows` chooses for None.
 
     Attributes:
         num_experts: K, experts per feature.
         top_k: k, experts active per feature and row.
-        hidden: widths of a feature's encoder.
+        hidden: widths of a feature's encoder; None: by rows.
         gate: context, equal, own or none.
-        gate_rank: rank of the gate's matrix; 0 for a full one.
-        dropout: rate of dropout in the encoders.
+        gate_rank: rank of the gate's matrix, 0 for a full one; None: by features.
+        dropout: rate of dropout in the encoders; None: by rows.
         expert_dropout: rate at which experts drop out of the choice in training.
         expert_variance: penalty that slides from interactions (0) to a plain additive
-            model (large).
+            model (large); None: by rows.
         output_energy: penalty on large contributions.
         utilisation: penalty on unevenly used experts.
         concurvity: penalty on correlated contributions.
-        loss: name of a loss; None for squared, logistic or softmax_cross_entropy.
+        loss: name of a loss; None: squared, logistic or softmax_cross_entropy.
         learning_rate: the highest one.
         weight_decay: of AdamW.
-        epochs: passes over the training rows.
-        batch_size: rows per step.
-        patience: epochs without a better validation loss before training stops.
+        epochs: passes over the training rows; None: by rows.
+        batch_size: rows per step; None: by rows.
+        patience: epochs without a better validation loss before training stops; None:
+            a third of the epochs.
     """
 
     num_experts: int = 32
@@ -81,5 +82,7 @@ class Settings:
             "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 32, 256)),
         }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
-        patience = self.patience or max(10, chosen["epochs"] // 3)
+        patience = self.patience
+        if patience is None:
+            patience = max(10, chosen["epochs"] // 3)
         return replace(self, **chosen, patience=patience)

@@ -33,6 +33,9 @@ def predict(
     Returns:
         The model's output for the N rows, as numpy arrays.
 
+    Raises:
+        ValueError: if `x` is not (N, F) with N >= 1.
+
     Example:
         >>> import jax, numpy as np
         >>> from naejax import NAE
