@@ -101,6 +101,12 @@ def test_bins_hold_equally_many_rows():
     np.testing.assert_allclose(shape.positions[:-1], means)
 
 
+@pytest.mark.parametrize(("rows", "bins"), [(50, 12), (124, 12), (300, 30), (999, 48)])
+def test_few_rows_get_few_bins(rows, bins):
+    x = np.random.default_rng(0).normal(size=rows)
+    assert len(shape_of(x, x).counts) == bins
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_bins_keep_equal_numbers_together(seed):
     rng = np.random.default_rng(seed)

@@ -303,6 +303,7 @@ def test_every_gate_and_output_count_learns(data, gate, outputs):
         (dict(epochs=0), "epochs is 0"),
         (dict(batch_size=0), "batch_size 0"),
         (dict(patience=3), "patience needs validation"),
+        (dict(patience=0), "patience is 0, expected at least 1"),
         (dict(loss="squird"), "did you mean 'squared'"),
         (dict(penalties={"variance": 1.0}), "expert_variance"),
     ],

@@ -15,7 +15,8 @@ from naejax.data.schema import Feature, Schema
 from naejax.models.nae import contribution_range
 from naejax.types import NAEOutput
 
-MAX_POSITIONS = 48
+MIN_POSITIONS, MAX_POSITIONS = 12, 48
+_ROWS_PER_BIN = 10
 SPREAD = (10, 90)
 _BARS = 40
 # Contributions are float32: variation below this share of their size is rounding.
@@ -48,7 +49,7 @@ class Shape:
         window: 0.5th and 99.5th percentile of the numbers (all of them if these are
             equal); None for levels.
         histogram: rows in m <= 40 equally wide bars over the window, (m,); empty for
-            levels and for up to 48 distinct numbers, where `counts` says it all.
+            levels and for distinct numbers, where `counts` says it all.
         edges: where the bars begin and end, (m + 1,); empty where `histogram` is.
     """
 
@@ -71,9 +72,9 @@ class Shape:
 def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[Shape]:
     """Computes the shape of every feature from a model's output for B rows.
 
-    Positions are the levels that occur, or the distinct numbers if there are at most
-    48, or else at most 48 bins at the mean of their numbers, about equally full except
-    that equal numbers stay together. Missing cells and levels that the schema lacks
+    Positions are the levels that occur, or the distinct numbers if there are at most m,
+    or else at most m bins at the mean of their numbers, about equally full except that
+    equal numbers stay together; m is a tenth of the rows, from 12 to 48. Missing cells and levels that the schema lacks
     share one more position. With n positions and the sums of squares of f_i within
     positions and in total::
 
@@ -178,7 +179,7 @@ def _shape(
         known = numbers[~np.isnan(numbers)]
         if len(known):
             window = _window(known)
-            if len(np.unique(known)) > MAX_POSITIONS:
+            if len(np.unique(known)) > _most_positions(len(known)):
                 histogram, edges = np.histogram(known, _bar_edges(known, *window))
     else:
         positions, groups = _level_positions(feature, column)
@@ -225,11 +226,16 @@ def _additivity(
     return np.where(varies, np.clip(1 - unexplained, 0, 1), 1.0)
 
 
+def _most_positions(rows: int) -> int:
+    """How many positions numbers get: bins of few rows show noise, not a shape."""
+    return int(np.clip(rows // _ROWS_PER_BIN, MIN_POSITIONS, MAX_POSITIONS))
+
+
 def _number_positions(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n,) of numbers, NaN last, and the position of every row, (B,)."""
     values, groups, counts = np.unique(numbers, return_inverse=True, return_counts=True)
     distinct = len(values) - int(np.isnan(values[-1]))
-    if distinct <= MAX_POSITIONS:
+    if distinct <= _most_positions(counts[:distinct].sum()):
         return values, groups
     starts = _bin_starts(counts[:distinct])
     if distinct < len(values):
@@ -240,17 +246,18 @@ def _number_positions(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _bin_starts(counts: np.ndarray) -> np.ndarray:
-    """First value of each of at most 48 bins, of values that occur ``counts`` times."""
+    """First value of each bin, of values that occur ``counts`` times."""
+    most = _most_positions(counts.sum())
     # A frequent value has a bin of its own, and only the others share the rest.
     frequent, shared = 0, counts.sum()
     for count in np.sort(counts)[::-1]:
-        size = shared / (MAX_POSITIONS - frequent)
+        size = shared / (most - frequent)
         if count <= size:
             break
         frequent, shared = frequent + 1, shared - count
     ends = np.cumsum(np.minimum(counts, size))
     starts, filled = [0], 0.0
-    for bins_left in range(MAX_POSITIONS, 1, -1):
+    for bins_left in range(most, 1, -1):
         goal = filled + (ends[-1] - filled) / bins_left
         start = max(starts[-1] + 1, int(np.searchsorted(ends, goal, side="right")))
         if start >= len(counts):

@@ -138,6 +138,8 @@ def fit(
         raise ValueError(
             f"epochs is {epochs} and batch_size {batch_size}, expected at least 1"
         )
+    if patience is not None and patience < 1:
+        raise ValueError(f"patience is {patience}, expected at least 1 epoch")
     if patience is not None and check is None:
         raise ValueError("patience needs validation rows; pass validation=(x, target)")
     loss = losses.get(loss)
