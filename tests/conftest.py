@@ -1,6 +1,9 @@
 """Strict settings for every test: fake devices, no silent broadcasting."""
 
+import csv
+
 import jax
+import numpy as np
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 4)
@@ -20,3 +23,33 @@ def pytest_configure(config: pytest.Config) -> None:
 def key() -> jax.Array:
     """A fixed random key: a failure today is a failure tomorrow."""
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory):
+    """A CSV with numbers, categories, booleans and missing cells."""
+    path = tmp_path_factory.mktemp("data") / "homes.csv"
+    rng = np.random.default_rng(0)
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["size", "city", "garden", "price"])
+        for i in range(120):
+            size, garden = rng.uniform(20, 200), bool(rng.integers(2))
+            city = ["Oslo", "Bergen", ""][i % 3]
+            price = 3 * size + 50 * garden + 100 * (city == "Oslo")
+            writer.writerow(
+                ["" if i % 10 == 0 else round(size, 1), city, garden, price]
+            )
+    return path
+
+
+@pytest.fixture(scope="session")
+def run(homes, tmp_path_factory):
+    """A run trained from that CSV."""
+    from naejax.cli import main
+
+    out = tmp_path_factory.mktemp("runs") / "homes"
+    words = ["train", "--data", homes, "--target", "price", "--out", out]
+    words += ["--epochs", "2", "--num-experts", "4", "--hidden", "8"]
+    main([str(word) for word in words])
+    return out

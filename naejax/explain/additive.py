@@ -74,9 +74,9 @@ def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[
 
     Positions are the levels that occur, or the distinct numbers if there are at most m,
     or else at most m bins at the mean of their numbers, about equally full except that
-    equal numbers stay together; m is a tenth of the rows, from 12 to 48. Missing cells and levels that the schema lacks
-    share one more position. With n positions and the sums of squares of f_i within
-    positions and in total::
+    equal numbers stay together; m is a tenth of the rows, from 12 to 48. Missing cells
+    and levels that the schema lacks share one more position. With n positions and the
+    sums of squares of f_i within positions and in total::
 
         A_i = 1 - (within / (B - n)) / (total / (B - 1)),  at least 0
 
