@@ -1,8 +1,10 @@
 """Scores of predictions on rows, and the baselines to hold them against."""
 
+import warnings
 from typing import Any
 
 import numpy as np
+from scipy.special import log_softmax
 
 from naejax.data.cells import Columns
 from naejax.data.codec import level_indices, to_numbers
@@ -84,8 +86,7 @@ def log_probabilities(score: np.ndarray) -> np.ndarray:
     score = np.asarray(score, np.float64)
     if score.shape[1] == 1:
         score = np.concatenate([np.zeros_like(score), score], axis=1)
-    largest = score.max(axis=1, keepdims=True)
-    return score - largest - np.log(np.exp(score - largest).sum(axis=1, keepdims=True))
+    return log_softmax(score, axis=1)
 
 
 def baseline_scores(
@@ -119,6 +120,7 @@ def baseline_scores(
         >>> round(scores["linear"]["rmse"], 6), round(scores["constant"]["r2"], 6)
         (0.0, 0.0)
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LinearRegression, LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -132,7 +134,11 @@ def baseline_scores(
             "linear": regression_scores(answer, linear.predict(x_test)),
             "constant": regression_scores(answer, np.full(len(answer), truth.mean())),
         }
-    linear = make_pipeline(*prepare, LogisticRegression(max_iter=1000)).fit(x, truth)
+    linear = make_pipeline(*prepare, LogisticRegression(max_iter=1000))
+    with warnings.catch_warnings():
+        # A baseline near its optimum is good enough.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        linear.fit(x, truth)
     classes = len(schema.target.classes)
     # A class that no training row has gets the smallest probability there is.
     fitted = np.full((len(x_test), classes), np.finfo(np.float64).tiny)
