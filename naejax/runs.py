@@ -5,6 +5,7 @@ import io
 import json
 import platform
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -192,7 +193,10 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
         shapes, target=schema.target.name, classes=schema.target.classes, title=title
     )
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    with warnings.catch_warnings():
+        # Names in scripts that the font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
