@@ -1,7 +1,7 @@
 """How to build and train a model of a table, as one flat set of numbers."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,9 @@ class Settings:
         weight_decay: of AdamW.
         epochs: passes over the training rows; None: by rows.
         batch_size: rows per step; None: by rows.
+        numeric: quantile (normal quantiles) or standard (mean 0, variance 1).
+        categorical: levels (one number per level), target (statistics of the target,
+            never of the row's own), or auto: target above 16 levels.
         patience: epochs without a better validation loss before training stops; None:
             a third of the epochs.
     """
@@ -48,6 +51,8 @@ class Settings:
     weight_decay: float = 1e-2
     epochs: int | None = None
     batch_size: int | None = None
+    numeric: Literal["quantile", "standard"] = "quantile"
+    categorical: Literal["auto", "levels", "target"] = "auto"
     patience: int | None = None
 
     def for_rows(self, rows: int, features: int, kind: str) -> "Settings":

@@ -106,7 +106,13 @@ def fit_table(
     chosen: Any = settings.for_rows(rows, len(schema.features), schema.target.kind)
     loss = chosen.loss or _USUAL_LOSS[schema.target.kind]
     _check_loss(loss, schema, training)
-    encoder = fit_encoder(training, schema, seed=seed)
+    encoder = fit_encoder(
+        training,
+        schema,
+        numeric=chosen.numeric,
+        categorical=chosen.categorical,
+        seed=seed,
+    )
     model = NAE(
         num_outputs=schema.target.num_outputs,
         num_experts=chosen.num_experts,

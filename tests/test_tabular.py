@@ -153,6 +153,16 @@ def test_settings_follow_the_size_of_the_table_but_never_overrule():
     assert (chosen.gate_rank, chosen.dropout) == (5, 0.5)
 
 
+def test_the_encoding_is_a_setting():
+    columns = make_table("regression")
+    settings = Settings(
+        epochs=1, num_experts=4, numeric="standard", categorical="target"
+    )
+    schema = infer_schema(columns, "y")
+    fitted, _ = fit_table(columns, columns, schema, settings, progress=False)
+    assert [c.kind for c in fitted.encoder.codecs] == ["standard", "statistics"]
+
+
 def test_scores_agree_with_scikit_learn():
     from sklearn import metrics
 
