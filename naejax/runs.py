@@ -177,6 +177,7 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
         The picture as PNG.
 
     Example:
+        >>> import numpy as np
         >>> from naejax.tabular import fit_table
         >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0) ** 2}
         >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
