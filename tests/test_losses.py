@@ -247,11 +247,11 @@ def test_target_may_be_a_vector_or_a_column_and_outputs_are_averaged(name):
     ],
 )
 def test_wrong_shapes_are_refused_when_tracing(name, score, target):
-    arrays = jax.ShapeDtypeStruct(score, jnp.float32), jax.ShapeDtypeStruct(target, int)
+    shapes = [jax.ShapeDtypeStruct(s, jnp.int32) for s in (score, target)]
     with pytest.raises(
         ValueError, match=r"^got a (score|target) of .*, expected .*; .*"
     ):
-        jax.eval_shape(losses.LOSSES[name], *arrays)
+        jax.eval_shape(losses.LOSSES[name], *shapes)
 
 
 @pytest.mark.parametrize("name", sorted(set(losses.LOSSES) - {"softmax_cross_entropy"}))
