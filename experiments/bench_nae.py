@@ -76,8 +76,8 @@ class Bench:
             return train_step(state, batch)
 
         self.run_chunk = make_run_chunk(counted)
-        params = jax.jit(self.model.init)(jax.random.key(0), x[:1])["params"]
-        self.state = init_state(params, optimizer, seed=0)
+        variables = jax.jit(self.model.init)(jax.random.key(0), x[:1])
+        self.state = init_state(variables, optimizer, seed=0)
         self.order = np.random.default_rng(0).permutation(rows).astype(np.int32)
         start = time.perf_counter()
         self.epoch()

@@ -1,4 +1,4 @@
-"""Weights from other code: the original PyTorch implementation of NAE."""
+"""Weights from other code: the original PyTorch implementations of both methods."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +47,7 @@ def nae_from_torch(
             f"gate is {gate!r}, expected 'context' (NAE), 'equal' (NAE_E) or 'own' "
             "(NAE_D), the classes of the original code"
         )
-    tensors = _Tensors(state_dict)
+    tensors = _Tensors(state_dict, "NAE")
     num_blocks = tensors.count_blocks()
     num_features, width, _ = tensors.shape("enc_list.0.0.w", 3)
     _, num_experts, _ = tensors.shape("experts.w", 3)
@@ -93,10 +93,70 @@ def nae_from_torch(
     return model, {"params": params}
 
 
+def sop_from_torch(state_dict: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The trainable parameters of a state dict of the Sum-of-Parts authors' code.
+
+    The value blocks and output projections of that code never reach a result and are
+    left out, as is the backbone. A projection that is a patchify convolution becomes
+    the encoder of ``encoder="patches"``; one that is a copy of the backbone has the
+    backbone's own names and is left to the caller.
+
+    Args:
+        state_dict: numpy arrays by the names ``input_attn.multihead_attns.J.*``,
+            ``output_attn.multihead_attn.*``, ``class_weights``, and perhaps
+            ``projection.*`` and ``blackbox_model.*``.
+
+    Returns:
+        The collection ``params`` of `naejax.SumOfParts`: generator, selector and, from
+        a patchify convolution, encoder.
+
+    Raises:
+        ValueError: if a tensor is missing or misshapen.
+
+    Example:
+        >>> import numpy as np
+        >>> state = {"input_attn.multihead_attns.0.input_weights": np.ones((12, 4)),
+        ...          "output_attn.multihead_attn.input_weights": np.ones((9, 3)),
+        ...          "class_weights": np.ones((2, 3))}
+        >>> params = sop_from_torch(state)
+        >>> params["generator"]["query"].shape, params["selector"]["key"].shape
+        ((1, 4, 4), (3, 3))
+    """
+    tensors = _Tensors(state_dict, "Sum-of-Parts")
+    heads, name = 0, "input_attn.multihead_attns.{}.input_weights"
+    while heads == 0 or name.format(heads) in state_dict:
+        heads += 1
+    width = tensors.shape(name.format(0), 2)[1]
+    blocks = [tensors.take(name.format(j), (3 * width, width)) for j in range(heads)]
+    # Each matrix stacks value, key and query; there they act from the left.
+    _, key, query = np.split(np.stack(blocks), 3, axis=1)
+    outputs, pooled = tensors.shape("class_weights", 2)
+    selector = tensors.take(
+        "output_attn.multihead_attn.input_weights", (3 * pooled, pooled)
+    )
+    _, selector_key, selector_query = np.split(selector, 3)
+    params: dict[str, Any] = {
+        "generator": {"query": query.mT, "key": key.mT},
+        "selector": {
+            "class_weights": tensors.take("class_weights", (outputs, pooled)),
+            "query": selector_query.T,
+            "key": selector_key.T,
+        },
+    }
+    if "projection.weight" in state_dict:
+        _, *patch = tensors.shape("projection.weight", 4)
+        kernel = tensors.take("projection.weight", (width, *patch))
+        kernel = kernel.transpose(2, 3, 1, 0).reshape(-1, width)
+        bias = tensors.take("projection.bias", (width,))
+        params["encoder"] = {"dense": {"kernel": kernel, "bias": bias}}
+    return params
+
+
 class _Tensors:
     """A state dict that checks names and shapes as tensors are taken from it."""
 
-    def __init__(self, state_dict: Mapping[str, np.ndarray]):
+    def __init__(self, state_dict: Mapping[str, np.ndarray], method: str):
+        self.method = method
         self.arrays = {k: np.asarray(v, np.float32) for k, v in state_dict.items()}
         self.taken: set[str] = set()
 
@@ -105,7 +165,7 @@ class _Tensors:
         if name not in self.arrays:
             raise ValueError(
                 f"the state dict has no tensor {name!r}, expected one of the original "
-                f"NAE code; it holds {sorted(self.arrays)[:6]}"
+                f"{self.method} code; it holds {sorted(self.arrays)[:6]}"
             )
         shape = self.arrays[name].shape
         if len(shape) != ndim:

@@ -1,11 +1,15 @@
 """The arrays that models return, and the letters that name their axes.
 
-B rows; F features; K experts per feature; k active experts; H hidden width;
-C outputs; N devices. A contribution is what one feature adds to the score; a gate
-weighs a feature's experts and lies on the simplex.
+B rows or examples; F features; K experts per feature; k active experts; H hidden
+width; C outputs; P parts (patches, tokens or features); G groups; D width of pooled
+features; N devices. A contribution is what one feature or group adds to the score; a
+gate weighs a feature's experts and lies on the simplex; a mask says which parts a group
+keeps; a selection weighs groups, one simplex per output.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Float
@@ -34,3 +38,64 @@ class NAEOutput(NamedTuple):
     contributions: Float[Numbers, "B F C"]
     gates: Float[Numbers, "B F K"]
     experts: Float[Numbers, "B F K C"]
+
+
+class SOPOutput(NamedTuple):
+    """What a Sum-of-Parts model computes for a batch of examples.
+
+    The prediction is on the link scale and satisfies
+    ``prediction = bias + contributions.sum(axis=1)`` with
+    ``contributions = selection * scale[..., None] * group_scores``.
+
+    Attributes:
+        prediction: score of each example and output, (B, C).
+        bias: zero, (C,): the method has none.
+        contributions: what each group adds to the score, (B, G, C).
+        masks: what each group keeps of the example, in [0, 1], (B, G, \\*spatial).
+        selection: weights of the groups, on the simplex over G, (B, G, C).
+        scale: factor of a group's scores, (B, G).
+        group_scores: the backbone's scores of the masked example, (B, G, C).
+        attention: how much each group attends to each part; it sums to 1 over the
+            parts, (B, G, \\*grid).
+    """
+
+    prediction: Float[Numbers, "B C"]
+    bias: Float[Numbers, "C"]
+    contributions: Float[Numbers, "B G C"]
+    masks: Float[Numbers, "B G *spatial"]
+    selection: Float[Numbers, "B G C"]
+    scale: Float[Numbers, "B G"]
+    group_scores: Float[Numbers, "B G C"]
+    attention: Float[Numbers, "B G *grid"]
+
+
+class BackboneOutput(NamedTuple):
+    """What a backbone computes for a batch of examples.
+
+    Attributes:
+        scores: on the link scale, (B, C).
+        pooled: the vector that the last layer sees, (B, D); None: the scores serve.
+        features: an inner map with channels last, (B, \\*grid, d), or None.
+    """
+
+    scores: Float[Numbers, "B C"]
+    pooled: Float[Numbers, "B D"] | None = None
+    features: Float[Numbers, "B *grid d"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A differentiable model that Sum-of-Parts shows parts of an example.
+
+    Compared and hashed by identity, so that it can be a static argument of ``jit``.
+
+    Attributes:
+        apply: pure function ``apply(params, x) -> BackboneOutput``.
+        params: its parameters, any pytree.
+        class_weights: weights of the last layer, which maps pooled features to scores,
+            (C, D), or None.
+    """
+
+    apply: Callable[[Any, Any], BackboneOutput]
+    params: Any
+    class_weights: Float[Numbers, "C D"] | None = None

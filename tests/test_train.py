@@ -52,7 +52,7 @@ def test_step_follows_the_gradient_of_the_written_objective(data, variables):
 
     optimizer = optax.sgd(0.1)
     step = jax.jit(make_train_step(MODEL, losses.squared, optimizer, STRENGTHS))
-    state = init_state(variables["params"], optimizer, seed=0)
+    state = init_state(variables, optimizer, seed=0)
     after, metrics = step(state, Batch(x, y, weight))
     expected = jax.tree.map(
         lambda p, g: p - 0.1 * g,
@@ -72,7 +72,7 @@ def test_rows_of_weight_zero_change_nothing(data, variables):
     x, y = map(jnp.asarray, data)
     optimizer = optax.adam(0.1)
     step = jax.jit(make_train_step(MODEL, losses.squared, optimizer, STRENGTHS))
-    state = init_state(variables["params"], optimizer, seed=0)
+    state = init_state(variables, optimizer, seed=0)
     weight = jnp.ones(96).at[64:].set(0.0)
     padded, sums = step(state, Batch(x, y.at[64:].set(1e6), weight))
     short, _ = step(state, Batch(x[:64], y[:64], jnp.ones(64)))
@@ -94,7 +94,7 @@ def test_devices_together_make_the_step_of_one(data, variables, devices):
     # Utilisation and concurvity are not sums over rows: devices differ in those.
     strengths = {"expert_variance": 0.1, "output_energy": 0.01}
     step = make_train_step(MODEL, losses.squared, optimizer, strengths)
-    state = init_state(variables["params"], optimizer, seed=0)
+    state = init_state(variables, optimizer, seed=0)
     single, sums = jax.jit(step)(state, batch)
     split = jax.tree.map(lambda a: a.reshape(devices, -1, *a.shape[1:]), batch)
     pstep = jax.pmap(
@@ -116,7 +116,7 @@ def test_dropout_differs_between_steps_and_is_off_without_a_rate(data, variables
     batch = make_batch(*data)
     model, optimizer = MODEL.clone(dropout=0.5), optax.sgd(0.0)
     step = jax.jit(make_train_step(model, losses.squared, optimizer, {}))
-    state = init_state(variables["params"], optimizer, seed=0)
+    state = init_state(variables, optimizer, seed=0)
     state, first = step(state, batch)
     _, second = step(state, batch)
     assert float(first.loss) != float(second.loss)
@@ -155,7 +155,7 @@ def test_best_epoch_is_the_one_with_the_lowest_validation_loss(data, variables):
     assert result.best_epoch == 1 + int(np.argmin(scores))
     assert result.stopped == "early" and len(scores) == result.best_epoch + 4
     check = make_evaluate(MODEL, losses.squared)
-    score = check(result.variables["params"], make_batch(x, -y))
+    score = check(result.variables, make_batch(x, -y))
     assert float(score) == pytest.approx(min(scores), rel=1e-6)
 
 
@@ -265,7 +265,7 @@ def test_validation_loss_is_the_weighted_mean_over_padded_chunks(variables):
     score = MODEL.apply(variables, x).prediction[:, 0]
     expected = np.average((np.asarray(score) - y) ** 2, weights=weight)
     evaluate = make_evaluate(MODEL, losses.squared)
-    got = evaluate(variables["params"], batch)
+    got = evaluate(variables, batch)
     assert float(got) == pytest.approx(expected, rel=1e-5)
 
 

@@ -1,9 +1,13 @@
-"""Tables: read, described, encoded as numbers; and data sets by name."""
+"""Tables: read, described, encoded as numbers; images; and data sets by name."""
 
 from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
 from naejax.data.datasets import Dataset, DatasetInfo, available, load_dataset
+from naejax.data.fields import make_lognormal_fields
+from naejax.data.image_sets import ImageInfo, available_images, load_images
+from naejax.data.images import ImageDataset, Images, split_images, take_images
 from naejax.data.schema import Feature, Schema, Target, describe, infer_schema
+from naejax.data.shapes import make_shapes
 from naejax.data.split import split_rows
 from naejax.data.state import from_state, to_state
 from naejax.data.synthetic import GENERATORS, Synthetic, make_synthetic
@@ -23,11 +27,15 @@ __all__ = [
     "Dataset",
     "DatasetInfo",
     "Feature",
+    "ImageDataset",
+    "ImageInfo",
+    "Images",
     "Schema",
     "Synthetic",
     "TableEncoder",
     "Target",
     "available",
+    "available_images",
     "decode_feature",
     "decode_target",
     "describe",
@@ -38,8 +46,13 @@ __all__ = [
     "from_state",
     "infer_schema",
     "load_dataset",
+    "load_images",
+    "make_lognormal_fields",
+    "make_shapes",
     "make_synthetic",
     "read_columns",
+    "split_images",
     "split_rows",
+    "take_images",
     "to_state",
 ]

@@ -17,7 +17,7 @@ def _apply(model: nn.Module, variables, x):
 
 
 def predict(
-    model: nn.Module, variables, x: ArrayLike, *, chunk_rows: int = 512
+    model: nn.Module, variables, x: ArrayLike, *, chunk_rows: int | None = None
 ) -> NAEOutput:
     """Applies a model to any number of rows, in chunks of one fixed size.
 
@@ -27,14 +27,14 @@ def predict(
     Args:
         model: a module whose ``apply`` returns a NamedTuple of arrays.
         variables: its variables.
-        x: rows, (N, F).
-        chunk_rows: rows per chunk.
+        x: rows, (N, F), or examples (N, H, W, channels), (N, L, ...).
+        chunk_rows: rows per chunk; None: the model's own ``chunk_rows``, else 512.
 
     Returns:
         The model's output for the N rows, as numpy arrays.
 
     Raises:
-        ValueError: if `x` is not (N, F) with N >= 1.
+        ValueError: if `x` has fewer than two axes, or no rows.
 
     Example:
         >>> import jax, numpy as np
@@ -45,17 +45,18 @@ def predict(
         (3, 1)
     """
     x = np.asarray(x, np.float32)
-    if x.ndim != 2 or len(x) == 0:
+    if x.ndim < 2 or len(x) == 0:
         raise ValueError(
-            f"x has shape {x.shape}, expected (rows, features) with at least one row"
+            f"x has shape {x.shape}, expected (rows, features), or (rows, height, "
+            "width, channels), with at least one row"
         )
+    if chunk_rows is None:
+        chunk_rows = getattr(model, "chunk_rows", 512)
     chunks = []
     for start in range(0, len(x), chunk_rows):
         rows = x[start : start + chunk_rows]
-        padding = chunk_rows - len(rows)
-        output = _apply(
-            model, variables, jnp.asarray(np.pad(rows, ((0, padding), (0, 0))))
-        )
+        pads = [(0, chunk_rows - len(rows)), *[(0, 0)] * (x.ndim - 1)]
+        output = _apply(model, variables, jnp.asarray(np.pad(rows, pads)))
         chunks.append(jax.tree.map(np.asarray, output))
     parts = {
         name: getattr(chunks[0], name)

@@ -239,7 +239,7 @@ def total(
         >>> float(total(output, {"output_energy": 0.1, "concurvity": 0.0}))
         0.5
     """
-    value = jnp.zeros((), at_least_float32(output.contributions).dtype)
+    value = jnp.zeros((), at_least_float32(output.prediction).dtype)
     for name, strength in strengths.items():
         if name not in PENALTIES:
             nearest = difflib.get_close_matches(name, PENALTIES, n=1, cutoff=0.0)[0]

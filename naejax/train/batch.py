@@ -12,12 +12,12 @@ class Batch(NamedTuple):
     """Rows with their targets; a row of weight 0 counts for nothing.
 
     Attributes:
-        x: encoded rows, (B, F).
+        x: encoded rows, (B, F), or examples (B, H, W, channels), (B, L, ...).
         target: (B,) or (B, C), or class indices (B,).
         weight: (B,).
     """
 
-    x: Float[Array, "B F"]
+    x: Float[Array, "B *example"]
     target: Array
     weight: Float[Array, "B"]
 
@@ -28,7 +28,7 @@ def make_batch(
     """Checks and gathers rows, targets and weights into a `Batch`.
 
     Args:
-        x: encoded rows, (N, F).
+        x: encoded rows, (N, F), or examples (N, H, W, channels), (N, L, ...).
         target: (N,) or (N, C).
         weight: (N,), non-negative; None gives every row weight 1.
 
@@ -50,9 +50,10 @@ def make_batch(
         if weight is None
         else np.asarray(weight, np.float32)
     )
-    if x.ndim != 2 or len(x) == 0:
+    if x.ndim < 2 or len(x) == 0:
         raise ValueError(
-            f"x has shape {x.shape}, expected (rows, features) with at least one row"
+            f"x has shape {x.shape}, expected (rows, features), or (rows, height, "
+            "width, channels), with at least one row"
         )
     if not len(x) == len(target) == len(weight) or weight.ndim != 1:
         raise ValueError(

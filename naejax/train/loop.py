@@ -1,7 +1,8 @@
 """Training: a jitted scan over minibatches, driven from the host in chunks.
 
 Between two chunks the host shows progress, validates, stops early and hears Ctrl-C;
-within a chunk nothing leaves the device.
+within a chunk nothing leaves the device. Steps that convolve on a CPU are called one by
+one instead, see `naejax.ops.chunks.must_unroll`.
 """
 
 import math
@@ -18,6 +19,7 @@ from jax.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from naejax.objectives import losses
+from naejax.ops.chunks import must_unroll
 from naejax.train.batch import Batch, make_batch
 from naejax.train.evaluate import make_evaluate
 from naejax.train.step import Metrics, TrainState, init_state, make_train_step
@@ -98,8 +100,10 @@ def fit(
     the same parameters.
 
     Args:
-        model: a module whose ``apply`` returns `naejax.NAEOutput`.
-        variables: its initial variables, from ``model.init``.
+        model: a module whose ``apply`` returns `naejax.NAEOutput` or
+            `naejax.SOPOutput`.
+        variables: its initial variables, from ``model.init``; the collection
+            ``params`` is trained, others stay as they are.
         data: ``(x, target)`` or ``(x, target, weight)`` for `make_batch`.
         loss: name of a loss in `naejax.losses`, or any ``loss(score, target)`` that
             returns one value per row.
@@ -150,9 +154,8 @@ def fit(
         optimizer, schedule = default_optimizer(optimizer, total_steps, weight_decay)
     run_chunk = make_run_chunk(make_train_step(model, loss, optimizer, penalties or {}))
     evaluate = make_evaluate(model, loss)
-    # The state is donated to the first chunk, so the caller's parameters are copied.
-    params = jax.tree.map(jnp.array, variables["params"])
-    state = init_state(params, optimizer, seed)
+    # The state is donated to the first chunk, so the caller's variables are copied.
+    state = init_state(jax.tree.map(jnp.array, dict(variables)), optimizer, seed)
     history: list[dict[str, float | int | None]] = []
     best = FitResult(variables, history, 0, "finished")
     best_score, start = np.inf, time.perf_counter()
@@ -165,7 +168,7 @@ def fit(
                 metrics = jax.device_get(metrics)
                 _check_finite(metrics, state, schedule, best)
                 sums += [m.sum() for m in metrics]
-            score = None if check is None else float(evaluate(state.params, check))
+            score = None if check is None else evaluate(_variables(state), check)
             history.append(
                 {
                     "epoch": epoch,
@@ -178,8 +181,8 @@ def fit(
             )
             if score is None or score < best_score:
                 best_score = np.inf if score is None else score
-                params = jax.tree.map(jnp.copy, state.params)
-                best = best._replace(variables={"params": params}, best_epoch=epoch)
+                kept = jax.tree.map(jnp.copy, _variables(state))
+                best = best._replace(variables=kept, best_epoch=epoch)
             bar.set_postfix(_postfix(history[-1], best.best_epoch), refresh=False)
             bar.update()
             if patience is not None and epoch - best.best_epoch >= patience:
@@ -194,7 +197,9 @@ def fit(
 def make_run_chunk(
     train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
 ) -> Callable[[TrainState, Batch, ArrayLike], tuple[TrainState, Metrics]]:
-    """Builds ``run_chunk(state, data, rows) -> (state, metrics)``, a jitted scan.
+    """Builds ``run_chunk(state, data, rows) -> (state, metrics)``.
+
+    A jitted scan; on a CPU, a step that convolves is jitted and called for each row.
 
     Args:
         train_step: ``train_step(state, batch) -> (state, metrics)``.
@@ -214,13 +219,37 @@ def make_run_chunk(
         (6.0, (3,))
     """
 
-    def run_chunk(state: TrainState, data: Batch, rows: jax.Array):
-        def body(state, indices):
-            return train_step(state, jax.tree.map(lambda a: a[indices], data))
+    def step(state, data, indices):
+        return train_step(state, jax.tree.map(lambda a: a[indices], data))
 
-        return jax.lax.scan(body, state, rows)
+    def scan(state, data, rows):
+        return jax.lax.scan(lambda s, indices: step(s, data, indices), state, rows)
 
-    return jax.jit(run_chunk, donate_argnums=0)
+    step_jit = jax.jit(step, donate_argnums=0)
+    scan_jit = jax.jit(scan, donate_argnums=0)
+
+    unroll: bool | None = None
+
+    def run_chunk(state: TrainState, data: Batch, rows: ArrayLike):
+        nonlocal unroll
+        rows = jnp.asarray(rows)
+        if unroll is None:
+            # jit keeps the trace: the call that follows does not trace again.
+            unroll = must_unroll(scan_jit.trace(state, data, rows).jaxpr)
+        if not unroll:
+            return scan_jit(state, data, rows)
+        metrics = []
+        for indices in rows:
+            state, one = step_jit(state, data, indices)
+            metrics.append(one)
+        return state, jax.tree.map(lambda *m: jnp.stack(m), *metrics)
+
+    return run_chunk
+
+
+def _variables(state: TrainState) -> dict[str, Any]:
+    """The model's variables in a state."""
+    return {"params": state.params, **state.constants}
 
 
 def _epoch_shape(num_rows: int, batch_size: int) -> tuple[int, int, int]:

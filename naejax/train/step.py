@@ -20,12 +20,14 @@ class TrainState(NamedTuple):
     Attributes:
         step: number of steps done.
         params: the model's parameters.
+        constants: collections of variables that training leaves as they are.
         opt_state: the optimiser's state.
         key: random key; every step folds its number into it.
     """
 
     step: Int[Array, ""]
     params: Any
+    constants: Any
     opt_state: optax.OptState
     key: jax.Array
 
@@ -45,12 +47,12 @@ class Metrics(NamedTuple):
 
 
 def init_state(
-    params: Any, optimizer: optax.GradientTransformation, seed: int
+    variables: Any, optimizer: optax.GradientTransformation, seed: int
 ) -> TrainState:
     """The state before the first step.
 
     Args:
-        params: the model's initial parameters.
+        variables: the model's initial variables; only ``params`` are trained.
         optimizer: the optimiser whose state to set up.
         seed: seed of dropout and Gumbel draws.
 
@@ -59,11 +61,18 @@ def init_state(
 
     Example:
         >>> import jax.numpy as jnp, optax
-        >>> int(init_state({"w": jnp.ones(2)}, optax.sgd(0.1), seed=0).step)
+        >>> variables = {"params": {"w": jnp.ones(2)}}
+        >>> int(init_state(variables, optax.sgd(0.1), seed=0).step)
         0
     """
+    constants = {k: v for k, v in variables.items() if k != "params"}
+    params = variables["params"]
     return TrainState(
-        jnp.zeros((), jnp.int32), params, optimizer.init(params), jax.random.key(seed)
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        constants=constants,
+        opt_state=optimizer.init(params),
+        key=jax.random.key(seed),
     )
 
 
@@ -83,7 +92,8 @@ def make_train_step(
     the same update; penalties are then averaged by the devices' weights.
 
     Args:
-        model: a module whose ``apply`` returns `naejax.NAEOutput`.
+        model: a module whose ``apply`` returns `naejax.NAEOutput` or
+            `naejax.SOPOutput`.
         loss: ``loss(score (B, C), target) -> (B,)``.
         optimizer: any optax optimiser.
         penalties: weights of `naejax.penalties` by name.
@@ -95,21 +105,21 @@ def make_train_step(
         >>> import jax, jax.numpy as jnp, optax
         >>> from naejax import NAE, losses
         >>> model, x = NAE(num_experts=4, hidden=(8,)), jnp.ones((6, 2))
-        >>> params = model.init(jax.random.key(0), x)["params"]
+        >>> variables = model.init(jax.random.key(0), x)
         >>> optimizer = optax.adamw(1e-3)
         >>> step = make_train_step(
         ...     model, losses.squared, optimizer, {"expert_variance": 0.1}
         ... )
-        >>> state = init_state(params, optimizer, seed=0)
+        >>> state = init_state(variables, optimizer, seed=0)
         >>> state, metrics = step(state, Batch(x, jnp.ones(6), jnp.ones(6)))
         >>> int(state.step), float(metrics.weight)
         (1, 6.0)
     """
 
-    def objective(params, batch: Batch, key: jax.Array, total: Array):
+    def objective(params, constants, batch: Batch, key: jax.Array, total: Array):
         dropout, gumbel = jax.random.split(key)
         output: Any = model.apply(
-            {"params": params},
+            {"params": params, **constants},
             batch.x,
             train=True,
             rngs={"dropout": dropout, "gumbel": gumbel},
@@ -130,12 +140,13 @@ def make_train_step(
         # A batch of weight 0 leaves gradients of exactly zero, not 0 / 0.
         total = jnp.where(total > 0, total, 1.0)
         grads, metrics = jax.grad(objective, has_aux=True)(
-            state.params, batch, key, total
+            state.params, state.constants, batch, key, total
         )
         if axis_name is not None:
             grads, metrics = jax.lax.psum((grads, metrics), axis_name)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, opt_state, state.key), metrics
+        state = state._replace(step=state.step + 1, params=params, opt_state=opt_state)
+        return state, metrics
 
     return train_step

@@ -1,0 +1,256 @@
+"""Images that TensorFlow Datasets has prepared, read without TensorFlow."""
+
+import contextlib
+import io
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from naejax.data.images import Images, ImageSource, as_images
+
+SIDE = 64
+
+
+@dataclass(frozen=True)
+class TFDSImages:
+    """How to read a data set of TFDS.
+
+    Attributes:
+        builder: its name there, with the configuration.
+        splits: names of the training and the test split.
+        classes: names of the classes; empty for those that TFDS has.
+        parts: feature that holds the mask of the deciding pixels.
+        inside: value of the mask at those pixels; None for any but 0.
+    """
+
+    builder: str = ""
+    splits: tuple[str, ...] = ("train", "test")
+    classes: tuple[str, ...] = ()
+    parts: str = "parts"
+    inside: int | None = None
+
+
+TFDS_IMAGES = {
+    "mnist": TFDSImages("mnist"),
+    "fashion_mnist": TFDSImages("fashion_mnist"),
+    "cifar10": TFDSImages("cifar10"),
+    "imagenette": TFDSImages(
+        "imagenette/160px-v2",
+        splits=("train", "validation"),
+        classes=(
+            "tench",
+            "English springer",
+            "cassette player",
+            "chain saw",
+            "church",
+            "French horn",
+            "garbage truck",
+            "gas pump",
+            "golf ball",
+            "parachute",
+        ),
+    ),
+    # A trimap: 1 is the pet, 2 the background, 3 the border between them.
+    "oxford_iiit_pet": TFDSImages(
+        "oxford_iiit_pet", parts="segmentation_mask", inside=1
+    ),
+}
+
+
+def read_tfds(
+    name: str,
+    rows: int | None = None,
+    seed: int = 0,
+    data_dir: str | None = None,
+    side: int = SIDE,
+) -> ImageSource:
+    """Reads one of `TFDS_IMAGES`, prepared as array_record, without TensorFlow.
+
+    Images whose size varies are stretched to ``side`` x ``side`` pixels, each pixel
+    an average over those it stands for.
+
+    Args:
+        name: a key of `TFDS_IMAGES`.
+        rows: about how many images to read, chosen at random; None for all.
+        seed: of that choice.
+        data_dir: where TFDS keeps its data; None for the variable ``TFDS_DATA_DIR`` or
+            ``~/tensorflow_datasets``.
+        side: height and width in pixels of images whose size varies.
+
+    Returns:
+        The training split and the test split.
+
+    Raises:
+        ValueError: if the data is not prepared.
+
+    Example:
+        >>> import tensorflow_datasets as tfds
+        >>> with tfds.testing.mock_data(num_examples=20):
+        ...     source = read_tfds("mnist")
+        >>> source.images.x.shape, len(source.test)
+        ((20, 28, 28, 1), 20)
+    """
+    spec = TFDS_IMAGES[name]
+    with _quiet():
+        import tensorflow_datasets as tfds
+
+        folder = data_dir or os.environ.get("TFDS_DATA_DIR")
+        builder = tfds.builder(spec.builder, data_dir=folder)
+        try:
+            splits = builder.as_data_source(split=list(spec.splits))
+        except (KeyError, NotImplementedError, OSError, ValueError) as error:
+            where = f", data_dir={folder!r}" if folder else ""
+            raise ValueError(
+                f"{name} is not prepared as array_record in {builder.data_dir}: "
+                "prepare it once, with TensorFlow (pip install 'naejax[tf]'), by "
+                'python -c "import tensorflow_datasets as tfds; '
+                f"tfds.builder({spec.builder!r}{where}, file_format='array_record')"
+                '.download_and_prepare()", or name the folder that has it by data_dir '
+                "or TFDS_DATA_DIR"
+            ) from error
+        return _read(builder.info, spec, splits, rows, seed, side)
+
+
+def read_tfds_folder(
+    folder: str | Path, rows: int | None = None, seed: int = 0, side: int = SIDE
+) -> ImageSource:
+    """Reads a data set of the user's own that TFDS prepared, without TensorFlow.
+
+    The input and the target are its supervised keys, or else the features ``image``
+    and ``label``: an image (or a tensor of floats whose 0 is neutral), and a class
+    label (or floats). A feature ``parts``, an image or a tensor of the same height and
+    width, is not 0 where pixels decide.
+
+    Args:
+        folder: of one version, with ``dataset_info.json``, prepared as array_record.
+        rows: about how many images to read, chosen at random; None for all.
+        seed: of that choice.
+        side: height and width in pixels of images whose size varies.
+
+    Returns:
+        The split ``train`` (or the only one) and, if there is one, ``test`` or else
+        ``validation``.
+
+    Raises:
+        ValueError: if the folder or its features are not as above.
+
+    Example:
+        >>> read_tfds_folder("nowhere")
+        Traceback (most recent call last):
+        ValueError: no dataset_info.json in nowhere, expected a folder ...
+    """
+    if not (Path(folder) / "dataset_info.json").is_file():
+        raise ValueError(
+            f"no dataset_info.json in {folder}, expected a folder that TFDS prepared; "
+            "name the folder of one version, such as my_images/1.0.0"
+        )
+    with _quiet():
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(Path(folder))
+        there = list(builder.info.splits)
+        first = "train" if "train" in there else there[0] if len(there) == 1 else None
+        if first is None:
+            raise ValueError(
+                f"got the splits {', '.join(there) or 'none'} in {folder}, expected "
+                "train; name the split for training so"
+            )
+        names = [first, *[name for name in ("test", "validation") if name in there]][:2]
+        try:
+            splits = builder.as_data_source(split=names)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"{folder} holds {builder.info.file_format.value} files, expected "
+                "array_record; prepare it again with file_format='array_record'"
+            ) from error
+        spec = TFDS_IMAGES.get(builder.info.name, TFDSImages())
+        return _read(builder.info, spec, splits, rows, seed, side)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hides what TFDS prints and logs about packages that are not needed."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _read(
+    info: Any,
+    spec: TFDSImages,
+    splits: Sequence[Sequence[Any]],
+    rows: int | None,
+    seed: int,
+    side: int,
+) -> ImageSource:
+    """Reads the splits, the first to train and the second to test."""
+    image, label = info.supervised_keys or ("image", "label")
+    if image not in info.features or label not in info.features:
+        raise ValueError(
+            f"got the features {', '.join(info.features)} in {info.name}, expected "
+            "image and label; name them so, or set supervised_keys"
+        )
+    feature = info.features[label]
+    classes = spec.classes or tuple(getattr(feature, "names", None) or ())
+    if not classes and not np.issubdtype(feature.np_dtype, np.floating):
+        raise ValueError(
+            f"got the target {feature!r} in {info.name}, expected a ClassLabel or "
+            "floats; declare it so"
+        )
+    size = (side, side) if None in info.features[image].shape else None
+    masked = spec.parts in info.features
+    rng = np.random.default_rng(seed)
+    total = sum(len(split) for split in splits)
+    share = 1.0 if rows is None else min(1.0, rows / total)
+
+    def read(split: Sequence[Any]) -> Images:
+        count = math.ceil(share * len(split))
+        if not count:
+            raise ValueError(
+                f"got an empty split of {info.name}, expected images in it; prepare it "
+                "again"
+            )
+        chosen = np.sort(rng.permutation(len(split))[:count])
+        x, target, parts = [], [], []
+        for example in map(split.__getitem__, chosen.tolist()):
+            pixels = np.asarray(example[image])
+            x.append(_resize(pixels.reshape(*pixels.shape[:2], -1), size))
+            target.append(example[label])
+            if masked:
+                mask = np.asarray(example[spec.parts])
+                mask = mask.reshape(*mask.shape[:2], -1)[..., :1]
+                mask = mask != 0 if spec.inside is None else mask == spec.inside
+                mask = _resize(mask.astype(np.float32), x[-1].shape[:2])
+                parts.append(mask[..., 0] >= 0.5)
+        return as_images(
+            np.stack(x), np.stack(target), np.stack(parts) if masked else None
+        )
+
+    training, *test = map(read, splits)
+    outputs = 0 if classes else training.target.shape[1]
+    targets = (label,) if outputs == 1 else tuple(f"{label}{i}" for i in range(outputs))
+    return ImageSource(training, classes, targets, *test)
+
+
+def _resize(x: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Stretches (H, W, Ch), smoothed against aliasing."""
+    if size is None or size == x.shape[:2]:
+        return x
+    from PIL import Image
+
+    def stretch(channel: np.ndarray) -> np.ndarray:
+        resized = Image.fromarray(channel).resize(size[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(resized)
+
+    return np.stack([stretch(channel) for channel in np.moveaxis(x, -1, 0)], axis=-1)
