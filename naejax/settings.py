@@ -1,4 +1,4 @@
-"""How to build and train a model of a table, as one flat set of numbers."""
+"""How to build and train a model, as one flat set of numbers for each family."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -7,13 +7,34 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to build and train a model; "by rows" is what `for_rows` chooses for None.
+class SharedSettings:
+    """What both families have; None leaves the choice to the size of the data.
+
+    Attributes:
+        hidden: widths of the dense layers, of a feature's encoder or of the CNN.
+        learning_rate: the highest one.
+        weight_decay: of AdamW.
+        epochs: passes over the training examples.
+        batch_size: examples per step.
+        patience: epochs without a better validation loss before training stops; None:
+            a third of the epochs, at least 10.
+    """
+
+    hidden: tuple[int, ...] | None = None
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    epochs: int | None = None
+    batch_size: int | None = None
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class NAEOptions:
+    """What only Neural Additive Experts have; "by rows" is chosen for None.
 
     Attributes:
         num_experts: K, experts per feature.
         top_k: k, experts active per feature and row.
-        hidden: widths of a feature's encoder; None: by rows.
         gate: context, equal, own or none.
         gate_rank: rank of the gate's matrix, 0 for a full one; None: by features.
         dropout: rate of dropout in the encoders; None: by rows.
@@ -24,20 +45,13 @@ class Settings:
         utilisation: penalty on unevenly used experts.
         concurvity: penalty on correlated contributions.
         loss: name of a loss; None: squared, logistic or softmax_cross_entropy.
-        learning_rate: the highest one.
-        weight_decay: of AdamW.
-        epochs: passes over the training rows; None: by rows.
-        batch_size: rows per step; None: by rows.
         numeric: quantile (normal quantiles) or standard (mean 0, variance 1).
         categorical: levels (one number per level), target (statistics of the target,
             never of the row's own), or auto: target above 16 levels.
-        patience: epochs without a better validation loss before training stops; None:
-            a third of the epochs.
     """
 
     num_experts: int = 32
     top_k: int = 8
-    hidden: tuple[int, ...] | None = None
     gate: str = "context"
     gate_rank: int | None = None
     dropout: float | None = None
@@ -47,13 +61,16 @@ class Settings:
     utilisation: float = 0.0
     concurvity: float = 0.0
     loss: str | None = None
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    epochs: int | None = None
-    batch_size: int | None = None
     numeric: Literal["quantile", "standard"] = "quantile"
     categorical: Literal["auto", "levels", "target"] = "auto"
-    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class Settings(NAEOptions, SharedSettings):
+    """How to build and train Neural Additive Experts on a table.
+
+    See `SharedSettings` and `NAEOptions`.
+    """
 
     def for_rows(self, rows: int, features: int, kind: str) -> "Settings":
         """Fills in what was left to the size of the table.
@@ -87,7 +104,102 @@ class Settings:
             "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 32, 256)),
         }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
-        patience = self.patience
-        if patience is None:
-            patience = max(10, chosen["epochs"] // 3)
-        return replace(self, **chosen, patience=patience)
+        chosen["patience"] = _patience(self.patience, chosen["epochs"])
+        return replace(self, **chosen)
+
+
+@dataclass(frozen=True)
+class SOPOptions:
+    """What only Sum-of-Parts has; "by images" is chosen for None.
+
+    Attributes:
+        num_groups: G, groups of parts that run.
+        keep: fraction of the parts that a group keeps.
+        heads: heads of the group generator.
+        mask: hard (parts kept or not) or sparse (parts weighed).
+        group_scale: what multiplies a hard group's scores: straight_through (1, with
+            the gradient of the kept attention), signed (as published) or none.
+        encoder: where the features of parts come from: shared (the backbone's own),
+            copy (a trainable copy of the backbone) or patches (an affine map).
+        grid: parts along each axis; None: as the features have.
+        generator_scale: factor of the group generator's scores.
+        selector_scale: factor of the selector's scores; smaller uses more groups.
+        blur: steps of the Gaussian blur of the generator's scores, odd; 1 is none.
+        blur_sigma: its standard deviation in parts.
+        coverage: penalty on parts that no group attends to.
+        diversity: penalty on groups that are alike.
+        backbone: run folder or file of a trained backbone; None trains one.
+        backbone_epochs: passes over the training images for the backbone; None: by
+            images.
+        mask_rate: share of the backbone's training images that it sees through random
+            patches only, so that it knows masked images; 0 is none.
+        channels: of each block of the CNN, which halves the image; None: by images.
+        depth: convolutions of a block.
+        kernel: side of the convolutions.
+    """
+
+    num_groups: int = 20
+    keep: float = 0.2
+    heads: int = 1
+    mask: Literal["hard", "sparse"] = "hard"
+    group_scale: Literal["straight_through", "signed", "none"] = "straight_through"
+    encoder: Literal["shared", "copy", "patches"] = "shared"
+    grid: tuple[int, int] | None = None
+    generator_scale: float = 0.05
+    selector_scale: float = 0.3
+    blur: int = 3
+    blur_sigma: float = 1.0
+    coverage: float = 0.0
+    diversity: float = 0.0
+    backbone: str | None = None
+    backbone_epochs: int | None = None
+    mask_rate: float = 0.5
+    channels: tuple[int, ...] | None = None
+    depth: int = 1
+    kernel: int = 3
+
+
+@dataclass(frozen=True)
+class SOPSettings(SOPOptions, SharedSettings):
+    """How to build and train a backbone and Sum-of-Parts around it, on images.
+
+    See `SharedSettings` and `SOPOptions`.
+    """
+
+    def for_images(self, rows: int, side: int) -> "SOPSettings":
+        """Fills in what was left to the number and the size of the images.
+
+        The CNN gets blocks of 32, 64, 64, ... channels that halve the image down to
+        about 4 pixels, and one dense layer of 64. Training takes about 150,000
+        examples, in 5 to 60 epochs of the backbone and as many of Sum-of-Parts.
+        Batches grow with the images from 16 to 64. Patience is a third of the epochs.
+
+        Args:
+            rows: number of training images.
+            side: the shorter of height and width, in pixels.
+
+        Returns:
+            Settings without None, except the grid and the backbone.
+
+        Example:
+            >>> settings = SOPSettings().for_images(10_000, 32)
+            >>> settings.channels, settings.epochs, settings.batch_size
+            ((32, 64, 64), 15, 64)
+        """
+        blocks = max(2, round(np.log2(side / 4)))
+        epochs = int(np.clip(150_000 // rows, 5, 60))
+        chosen: dict[str, Any] = {
+            "hidden": (64,),
+            "channels": (32, *(64,) * (blocks - 1)),
+            "epochs": epochs,
+            "backbone_epochs": epochs,
+            "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 64)),
+        }
+        chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
+        chosen["patience"] = _patience(self.patience, chosen["epochs"])
+        return replace(self, **chosen)
+
+
+def _patience(patience: int | None, epochs: int) -> int:
+    """Epochs without progress to wait for."""
+    return max(10, epochs // 3) if patience is None else patience

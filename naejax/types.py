@@ -8,7 +8,7 @@ keeps; a selection weighs groups, one simplex per output.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,5 +97,5 @@ class Backbone:
     """
 
     apply: Callable[[Any, Any], BackboneOutput]
-    params: Any
-    class_weights: Float[Numbers, "C D"] | None = None
+    params: Any = field(repr=False)
+    class_weights: Float[Numbers, "C D"] | None = field(default=None, repr=False)

@@ -99,7 +99,9 @@ def test_every_position_takes_the_value_of_its_part(grid, spatial):
     up = np.asarray(grouping.upsample_nearest(parts, spatial))
     assert up.shape == (2, *spatial)
     for position in itertools.product(*[range(0, s, 3) for s in spatial]):
-        part = tuple(i * p // s for i, p, s in zip(position, grid, spatial, strict=True))
+        part = tuple(
+            i * p // s for i, p, s in zip(position, grid, spatial, strict=True)
+        )
         assert (up[(slice(None), *position)] == parts[(slice(None), *part)]).all()
 
 

@@ -1,6 +1,7 @@
 """Images from a user's own .npz file."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +49,14 @@ def read_npz(path: str | Path) -> ImageSource:
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays by name; pickled objects are never loaded."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"cannot read {path} ({type(error).__name__}), expected an .npz file; "
             "check the path, or write it again with numpy.savez"
         ) from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         # Objects need pickle; a lone .npy array is no file of arrays.
         raise ValueError(
             f"cannot read {path}, expected an .npz file of plain numeric or text "

@@ -133,7 +133,7 @@ def _sample(source: ImageSource, rows: int | None, seed: int) -> ImageSource:
     return ImageSource(images, source.classes, source.targets)
 
 
-_DRAWN = 10_000
+_DRAWN = 12_500
 
 
 def _shapes(

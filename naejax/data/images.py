@@ -196,7 +196,8 @@ def split_images(
             f"got {len(images)} images, expected at least 10 to split into training, "
             "validation and test; use more images"
         )
-    order = np.random.default_rng(seed).permutation(len(images))
+    # Not the numbers that drew the images: those made the labels.
+    order = np.random.default_rng([seed, 1]).permutation(len(images))
     tenth = len(images) // 10
     validation, rest = order[:tenth], order[tenth:]
     if test is None:

@@ -137,7 +137,7 @@ def _place(
     """Places boxes one after another where there is room; starts again if none is."""
     centre = np.empty((*width.shape, 2))
     pending = np.arange(len(width))
-    budget = 50 * len(width) + 10_000
+    budget = 20 * len(width) + 2_000
     while len(pending):
         budget -= len(pending)
         if budget < 0:

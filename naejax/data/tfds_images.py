@@ -161,7 +161,8 @@ def read_tfds_folder(
                 f"got the splits {', '.join(there) or 'none'} in {folder}, expected "
                 "train; name the split for training so"
             )
-        names = [first, *[name for name in ("test", "validation") if name in there]][:2]
+        other = [name for name in ("test", "validation") if name in there]
+        names = [first, *[name for name in other if name != first][:1]]
         try:
             splits = builder.as_data_source(split=names)
         except NotImplementedError as error:
@@ -195,7 +196,7 @@ def _read(
     side: int,
 ) -> ImageSource:
     """Reads the splits, the first to train and the second to test."""
-    image, label = info.supervised_keys or ("image", "label")
+    image, label = (info.supervised_keys or ("image", "label"))[:2]
     if image not in info.features or label not in info.features:
         raise ValueError(
             f"got the features {', '.join(info.features)} in {info.name}, expected "
@@ -215,13 +216,7 @@ def _read(
     share = 1.0 if rows is None else min(1.0, rows / total)
 
     def read(split: Sequence[Any]) -> Images:
-        count = math.ceil(share * len(split))
-        if not count:
-            raise ValueError(
-                f"got an empty split of {info.name}, expected images in it; prepare it "
-                "again"
-            )
-        chosen = np.sort(rng.permutation(len(split))[:count])
+        chosen = np.sort(rng.permutation(len(split))[: math.ceil(share * len(split))])
         x, target, parts = [], [], []
         for example in map(split.__getitem__, chosen.tolist()):
             pixels = np.asarray(example[image])

@@ -205,7 +205,7 @@ def entropy_purity(
         protocol: "fair" or "reference".
 
     Returns:
-        One purity per mask, in [0, 1]; 0 for an empty mask in both protocols.
+        One purity per mask, 0 to 1 up to rounding; 0 for an empty mask in both.
 
     Raises:
         ValueError: shapes that do not broadcast, or an unknown word.

@@ -14,13 +14,14 @@ from naejax.types import Backbone, BackboneOutput, Numbers
 class CNN(nn.Module):
     """Convolutions with pooling, then dense layers.
 
-    Every block convolves, applies the leaky rectifier ``max(u, slope u)`` and halves
-    the map by maximum pooling; the maps are then flattened.
+    Every block convolves ``depth`` times, each followed by the leaky rectifier
+    ``max(u, slope u)``, and halves the map by maximum pooling; the last map is flattened.
 
     Attributes:
         num_outputs: C.
         channels: channels of every block.
         hidden: widths of the dense layers; the last one is D, the pooled width.
+        depth: convolutions of a block.
         kernel: side of the convolutions.
         padding: ``SAME`` or ``VALID``.
         features: block whose pooled map is the features; -1 is the last.
@@ -37,6 +38,7 @@ class CNN(nn.Module):
     num_outputs: int
     channels: Sequence[int] = (32, 64, 64)
     hidden: Sequence[int] = (64,)
+    depth: int = 1
     kernel: int = 3
     padding: str = "SAME"
     features: int = -2
@@ -45,12 +47,19 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Numbers, "B height width Ch"]) -> BackboneOutput:
         """Scores images ``x`` (B, H, W, Ch)."""
+        if not -len(self.channels) <= self.features < 0:
+            raise ValueError(
+                f"features is {self.features}, expected a block from "
+                f"{-len(self.channels)} to -1, counted from the last"
+            )
         h = jnp.asarray(x)
         maps = []
         for i, width in enumerate(self.channels):
-            size = (self.kernel, self.kernel)
-            h = nn.Conv(width, size, padding=self.padding, name=f"conv_{i}")(h)
-            h = nn.max_pool(nn.leaky_relu(h, self.negative_slope), (2, 2), (2, 2))
+            for j in range(self.depth):
+                size, name = (self.kernel, self.kernel), f"conv_{i}_{j}"
+                h = nn.Conv(width, size, padding=self.padding, name=name)(h)
+                h = nn.leaky_relu(h, self.negative_slope)
+            h = nn.max_pool(h, (2, 2), (2, 2))
             maps.append(h)
         h = h.reshape(len(h), -1)
         for i, width in enumerate(self.hidden):

@@ -61,6 +61,8 @@ class SumOfParts(nn.Module):
         patch: encoder ``patches``: positions of a patch, one number or one per axis;
             None cuts images and sequences into about 14 along each axis.
         width: encoder ``patches``: width of the features.
+        grid: encoders ``shared`` and ``copy``: parts along each axis, to which the
+            features are spread; None keeps the features' own grid.
         generator_scale: factor of the generator's scores.
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores; 1 is none.
@@ -94,6 +96,7 @@ class SumOfParts(nn.Module):
     encoder: str = "patches"
     patch: int | Sequence[int] | None = None
     width: int = 64
+    grid: Sequence[int] | None = None
     generator_scale: float = 1.0
     selector_scale: float = 1.0
     blur: int = 1
@@ -103,6 +106,9 @@ class SumOfParts(nn.Module):
 
     def __post_init__(self):
         _check_settings(self)
+        for name in ("patch", "grid"):
+            if isinstance(getattr(self, name), list):  # a list could not be hashed
+                setattr(self, name, tuple(getattr(self, name)))
         super().__post_init__()
 
     @property
@@ -191,7 +197,11 @@ class SumOfParts(nn.Module):
                 f"encoder {self.encoder!r} needs a backbone that returns features; "
                 "use encoder='patches'"
             )
-        return at_least_float32(features)
+        features = at_least_float32(features)
+        if self.grid is None:
+            return features
+        channels_first = jnp.moveaxis(features, -1, 1)
+        return jnp.moveaxis(upsample_nearest(channels_first, self.grid), 1, -1)
 
     def _patch(self, x: Numbers) -> tuple[int, ...]:
         """Size of a patch along every axis of the grid: two for images, else one."""

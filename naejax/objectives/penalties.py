@@ -8,37 +8,19 @@ computed in float32 at least.
 
 import difflib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from naejax.objectives.group_penalties import coverage, diversity
+from naejax.objectives.rows import row_mean, row_shares
 from naejax.ops.precision import at_least_float32
-from naejax.types import NAEOutput
+from naejax.types import NAEOutput, SOPOutput
 
-Penalty = Callable[[NAEOutput, Array | None], Array]
-
-
-def _shares(values: Array, weights: Array | None) -> Array | None:
-    """Row weights divided by their sum, or by 1 when they are all 0."""
-    if weights is None:
-        return None
-    if weights.shape != values.shape[:1]:
-        raise ValueError(
-            f"got row weights of shape {weights.shape}, expected {values.shape[:1]}; "
-            "pass one weight per row"
-        )
-    weights = weights.astype(values.dtype)
-    total = jnp.sum(weights)
-    return weights / jnp.where(total == 0.0, 1.0, total)
-
-
-def _row_mean(values: Array, shares: Array | None) -> Array:
-    """Mean over the rows, axis 0, weighted by the shares if there are any."""
-    if shares is None:
-        return jnp.mean(values, axis=0)
-    return jnp.sum(shares.reshape(-1, *[1] * (values.ndim - 1)) * values, axis=0)
+Penalty = Callable[[Any, Array | None], Array]
 
 
 def expert_variance(
@@ -76,7 +58,7 @@ def expert_variance(
         return jnp.zeros((), experts.dtype)
     # Rows last, as models compute them: XLA then drops the transposes on both sides.
     variance = jnp.var(jnp.moveaxis(experts, 0, -1), axis=1, ddof=1)
-    return _row_mean(jnp.mean(variance, axis=(0, 1)), _shares(experts, weights))
+    return row_mean(jnp.mean(variance, axis=(0, 1)), row_shares(experts, weights))
 
 
 def output_energy(
@@ -105,7 +87,7 @@ def output_energy(
     """
     contributions = at_least_float32(output.contributions)
     energy = jnp.mean(jnp.square(contributions), axis=(1, 2))
-    return _row_mean(energy, _shares(contributions, weights))
+    return row_mean(energy, row_shares(contributions, weights))
 
 
 def utilisation(
@@ -143,7 +125,7 @@ def utilisation(
     """
     gates = at_least_float32(output.gates)
     num_experts = gates.shape[2]
-    excess = _row_mean(gates - 1.0 / num_experts, _shares(gates, weights))
+    excess = row_mean(gates - 1.0 / num_experts, row_shares(gates, weights))
     return num_experts * jnp.mean(jnp.sum(jnp.square(excess), axis=1))
 
 
@@ -180,11 +162,11 @@ def concurvity(
     num_features = contributions.shape[1]
     if num_features == 1:
         return jnp.zeros((), contributions.dtype)
-    shares = _shares(contributions, weights)
+    shares = row_shares(contributions, weights)
     # Centred twice, so that a constant comes out as 0 to within its last digits.
-    mean = jax.lax.stop_gradient(_row_mean(contributions, shares))
+    mean = jax.lax.stop_gradient(row_mean(contributions, shares))
     centred = contributions - mean[None]
-    centred -= _row_mean(centred, shares)[None]
+    centred -= row_mean(centred, shares)[None]
     weighted = (
         centred / centred.shape[0]
         if shares is None
@@ -209,10 +191,14 @@ PENALTIES: dict[str, Penalty] = {
     "utilisation": utilisation,
     "concurvity": concurvity,
 }
+"""Penalties on an `NAEOutput`, by name."""
+
+GROUP_PENALTIES: dict[str, Penalty] = {"coverage": coverage, "diversity": diversity}
+"""Penalties on an `SOPOutput`, by name."""
 
 
 def total(
-    output: NAEOutput,
+    output: NAEOutput | SOPOutput,
     strengths: Mapping[str, ArrayLike],
     row_weights: Float[Array, "B"] | None = None,
 ) -> Float[Array, ""]:
@@ -223,7 +209,8 @@ def total(
 
     Args:
         output: a model's output.
-        strengths: strength of each penalty by its name in `PENALTIES`.
+        strengths: strength of each penalty by its name in `PENALTIES`, or in
+            `GROUP_PENALTIES` for Sum-of-Parts.
         row_weights: row weights, (B,).
 
     Returns:
@@ -240,13 +227,14 @@ def total(
         0.5
     """
     value = jnp.zeros((), at_least_float32(output.prediction).dtype)
+    known = GROUP_PENALTIES if isinstance(output, SOPOutput) else PENALTIES
     for name, strength in strengths.items():
-        if name not in PENALTIES:
-            nearest = difflib.get_close_matches(name, PENALTIES, n=1, cutoff=0.0)[0]
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise ValueError(
-                f"got the penalty {name!r}, expected one of {list(PENALTIES)}; did you "
+                f"got the penalty {name!r}, expected one of {list(known)}; did you "
                 f"mean {nearest!r}?"
             )
         if not (isinstance(strength, int | float) and strength == 0):
-            value += strength * PENALTIES[name](output, row_weights)
+            value += strength * known[name](output, row_weights)
     return value

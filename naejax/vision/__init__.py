@@ -1,0 +1,23 @@
+"""Sum-of-Parts on images: from images to a fitted model and back."""
+
+from naejax.vision.evaluate import evaluate_images
+from naejax.vision.fit import check_backbone, fit_backbone, fit_sop
+from naejax.vision.fitted import (
+    ImageBackbone,
+    ImageSOP,
+    explain_images,
+    predict_images,
+    score_images,
+)
+
+__all__ = [
+    "ImageBackbone",
+    "ImageSOP",
+    "check_backbone",
+    "evaluate_images",
+    "explain_images",
+    "fit_backbone",
+    "fit_sop",
+    "predict_images",
+    "score_images",
+]
