@@ -3,7 +3,7 @@
 Command: python experiments/bench_sparsemax.py [--quick]
 Time: about 30 seconds on two cores.
 Expected: at 4096 x 197 "newton" at least 8 times faster than "sort" and than Optax
-(20 to 30 times measured), and within 10 times softmax's time.
+(25 to 40 times measured).
 
 All contenders take turns in one run, so that a drift of the machine hits all; the table
 holds the median and the minimum of milliseconds, and medians over that of "newton".

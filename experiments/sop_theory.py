@@ -212,7 +212,7 @@ def draw(tables, path):
     # Colours of Okabe and Ito, told apart by markers too.
     styles = {
         "Shapley": {"color": "#0072B2", "marker": "o", "linewidth": 4, "alpha": 0.5},
-        "integrated gradients": {"color": "#56B4E9", "marker": "x", "linestyle": "--"},
+        "integrated gradients": {"color": "#CC79A7", "marker": "x", "linestyle": "--"},
         "LIME": {"color": "#E69F00", "marker": "s"},
         "best per feature": {"color": "#000000", "marker": "^"},
         "groups": {"color": "#D55E00", "marker": "D"},
@@ -225,7 +225,7 @@ def draw(tables, path):
             ax.plot(list(table), totals, label=label, markersize=5, **style)
         ax.set_yscale("symlog", linthresh=1)
         ax.set(title=name, xlabel="features d")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xticks(list(table)[:: 1 + len(table) // 10])
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("total error over all subsets")
     axes[0].legend(frameon=False)

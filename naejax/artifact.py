@@ -112,13 +112,13 @@ def load(path: str | Path) -> Any:
             shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}
             _check_shapes(shapes, kind.shapes(header), path)
             tensors = {name: file.get_tensor(name) for name in shapes}
+        _check_finite(tensors, path)
+        return kind.from_state(header, tensors)
     except (SafetensorError, FlaxError, KeyError, TypeError, json.JSONDecodeError) as e:
         raise ValueError(
             f"{path} is not a model that naejax saved, or it is damaged "
             f"({type(e).__name__}: {e})"
         ) from e
-    _check_finite(tensors, path)
-    return kind.from_state(header, tensors)
 
 
 def _table_to_state(fitted: TabularNAE) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -137,7 +137,6 @@ def _table_to_state(fitted: TabularNAE) -> tuple[dict[str, Any], dict[str, np.nd
 
 def _table_shapes(header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the parameters that a header asks for."""
-    str(header["loss"])
     row = np.zeros((1, len(header["encoder"]["codecs"])), np.float32)
     shapes = jax.eval_shape(_nae(header).init, jax.random.key(0), row)["params"]
     flat = traverse_util.flatten_dict(shapes, sep="/")

@@ -4,58 +4,93 @@ import contextlib
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal, NoReturn
 
 import tyro
 
-from naejax.data.datasets import available, load_dataset
-from naejax.runs import predict_run, train_run
-from naejax.settings import Settings
+from naejax.data.datasets import DatasetInfo, available, load_dataset
+from naejax.data.image_sets import ImageInfo, available_images, load_images
+from naejax.runs import predict_run, train_image_run, train_run
+from naejax.settings import (
+    NAEOptions,
+    Settings,
+    SharedSettings,
+    SOPOptions,
+    SOPSettings,
+)
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train a model on a table; leave it in a folder with scores and a picture.
+    """Train a model that explains itself; leave a folder with scores and a picture.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`) or path of a CSV file.
+        data: name of a data set (see `naejax datasets`), path of a CSV file (nae), or
+            of an .npz file with images x and targets y (sop).
         out: folder for the model, its scores, its history and a picture of it.
-        target: column to predict; needed for a CSV file.
-        task: what the target is; auto reads it off the column.
-        model: kind of model.
+        model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
         seed: seed of everything random.
         overwrite: replace an existing run in --out.
-        settings: how to build and train the model.
+        target: nae: column to predict; needed for a CSV file.
+        task: nae: what the target is; auto reads it off the column.
+        shared: of both models; None is chosen by the size of the data.
+        nae: of --model nae alone.
+        sop: of --model sop alone.
     """
 
     data: str
     out: str
-    target: str | None = None
-    task: Literal["auto", "regression", "classification"] = "auto"
-    model: Literal["nae"] = "nae"
+    model: Literal["nae", "sop"] = "nae"
     seed: int = 0
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(
-        default_factory=Settings
+    target: str | None = None
+    task: Literal["auto", "regression", "classification"] = "auto"
+    shared: tyro.conf.OmitArgPrefixes[SharedSettings] = field(
+        default_factory=SharedSettings
     )
+    nae: tyro.conf.OmitArgPrefixes[NAEOptions] = field(default_factory=NAEOptions)
+    sop: tyro.conf.OmitArgPrefixes[SOPOptions] = field(default_factory=SOPOptions)
 
     def run(self) -> None:
         """Trains and writes the run folder."""
-        dataset = load_dataset(self.data, self.target, self.task)
-        train_run(
-            dataset, self.settings, self.out, seed=self.seed, overwrite=self.overwrite
-        )
+        shared = asdict(self.shared)
+        if self.model == "nae":
+            _refuse_options(self.sop, "sop")
+            _refuse_images(self.data)
+            train_run(
+                load_dataset(self.data, self.target, self.task),
+                Settings(**shared, **asdict(self.nae)),
+                self.out,
+                seed=self.seed,
+                overwrite=self.overwrite,
+            )
+        else:
+            _refuse_options(self.nae, "nae")
+            if self.target is not None or self.task != "auto":
+                raise ValueError(
+                    "--target and --task are for tables and --model nae; leave them "
+                    "out, images come with their targets"
+                )
+            _refuse_tables(self.data)
+            train_image_run(
+                load_images(self.data, seed=self.seed),
+                SOPSettings(**shared, **asdict(self.sop)),
+                self.out,
+                seed=self.seed,
+                overwrite=self.overwrite,
+            )
 
 
 @dataclass(frozen=True)
 class Predict:
-    """Predict the rows of a CSV file: the prediction and every feature's part of it.
+    """Predict rows of a table or images: the prediction and the parts it is a sum of.
 
     Attributes:
         folder: a folder that `naejax train` made.
-        data: CSV file with the same columns as the training table; the target's column
-            is not needed.
+        data: CSV file with the same columns as the training table (the target's column
+            is not needed); or, for a run on images, an .npz file with images x, or the
+            name of a data set, whose test images are predicted.
         out: CSV file to write.
     """
 
@@ -70,16 +105,20 @@ class Predict:
 
 @dataclass(frozen=True)
 class Datasets:
-    """List the data sets that have a name."""
+    """List the data sets that have a name: tables, then images."""
 
     def run(self) -> None:
         """Prints the list."""
-        for info in available().values():
-            network = "  (needs the network once)" if info.network else ""
-            print(
-                f"{info.name:14} {info.rows:>7,} rows {info.features:>3} features  "
-                f"{info.task:14} {info.description}{network}"
+        print("tables, for --model nae")
+        for table in available().values():
+            size = f"{table.rows:>9,} rows {table.features:>13} features"
+            _print_entry(table, size)
+        print("\nimages, for --model sop")
+        for images in available_images().values():
+            size = (
+                f"{images.rows:>9,} images of {' x '.join(map(str, images.shape)):>13}"
             )
+            _print_entry(images, size)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Example:
         >>> main(["datasets"])  # doctest: +ELLIPSIS
-        diabetes           442 rows  10 features  regression ...
+        tables, for --model nae
+          diabetes              442 rows            10 features  regression ...
     """
     try:
         command = _parse(sys.argv[1:] if arguments is None else arguments)
@@ -102,6 +142,44 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
+def _refuse_options(options: NAEOptions | SOPOptions, model: str) -> None:
+    """Refuses what was asked of the model that is not trained."""
+    usual = type(options)()
+    for name, value in asdict(options).items():
+        if value != getattr(usual, name):
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for --model {model}; leave it out, or "
+                f"pass --model {model}"
+            )
+
+
+def _refuse_images(data: str) -> None:
+    """Refuses images where a table is needed."""
+    if data.endswith(".npz") or (
+        data in available_images() and data not in available()
+    ):
+        raise ValueError(
+            f"{data} holds images, --model nae needs a table; pass --model sop"
+        )
+
+
+def _refuse_tables(data: str) -> None:
+    """Refuses a table where images are needed."""
+    if data.endswith(".csv") or (
+        data in available() and data not in available_images()
+    ):
+        raise ValueError(
+            f"{data} is a table, --model sop needs images; pass --model nae, or images "
+            f"by name ({', '.join(available_images())}) or as an .npz file"
+        )
+
+
+def _print_entry(entry: DatasetInfo | ImageInfo, size: str) -> None:
+    """One line about a data set."""
+    network = "  (needs the network once)" if entry.network else ""
+    print(f"  {entry.name:15} {size}  {entry.task:14} {entry.description}{network}")
+
+
 def _parse(arguments: Sequence[str]) -> Train | Predict | Datasets:
     """Reads the command line; tyro's boxed messages become one line."""
     messages = io.StringIO()
@@ -111,8 +189,8 @@ def _parse(arguments: Sequence[str]) -> Train | Predict | Datasets:
                 Train | Predict | Datasets,
                 args=list(arguments),
                 prog="naejax",
-                description="Neural Additive Experts: models of tables that explain "
-                "themselves.",
+                description="Models that explain themselves: Neural Additive Experts "
+                "for tables, Sum-of-Parts for images.",
             )
     except SystemExit as stop:
         if stop.code in (0, None):

@@ -121,6 +121,8 @@ class SOPOptions:
             the gradient of the kept attention), signed (as published) or none.
         encoder: where the features of parts come from: shared (the backbone's own),
             copy (a trainable copy of the backbone) or patches (an affine map).
+        standardise: whether these features get mean 0 and mean square 1 within each
+            image (shared and copy).
         grid: parts along each axis; None: as the features have.
         generator_scale: factor of the group generator's scores.
         selector_scale: factor of the selector's scores; smaller uses more groups.
@@ -140,10 +142,11 @@ class SOPOptions:
 
     num_groups: int = 20
     keep: float = 0.2
-    heads: int = 1
+    heads: int = 4
     mask: Literal["hard", "sparse"] = "hard"
     group_scale: Literal["straight_through", "signed", "none"] = "straight_through"
     encoder: Literal["shared", "copy", "patches"] = "shared"
+    standardise: bool = True
     grid: tuple[int, int] | None = None
     generator_scale: float = 0.05
     selector_scale: float = 0.3
@@ -170,9 +173,9 @@ class SOPSettings(SOPOptions, SharedSettings):
         """Fills in what was left to the number and the size of the images.
 
         The CNN gets blocks of 32, 64, 64, ... channels that halve the image down to
-        about 4 pixels, and one dense layer of 64. Training takes about 150,000
-        examples, in 5 to 60 epochs of the backbone and as many of Sum-of-Parts.
-        Batches grow with the images from 16 to 64. Patience is a third of the epochs.
+        about 4 pixels, and one dense layer of 64. The backbone sees about 120,000
+        examples in 5 to 60 epochs, Sum-of-Parts 30,000 in 3 to 30. Batches grow with
+        the images from 16 to 64. Patience is a third of the epochs, at least 10.
 
         Args:
             rows: number of training images.
@@ -184,15 +187,14 @@ class SOPSettings(SOPOptions, SharedSettings):
         Example:
             >>> settings = SOPSettings().for_images(10_000, 32)
             >>> settings.channels, settings.epochs, settings.batch_size
-            ((32, 64, 64), 15, 64)
+            ((32, 64, 64), 3, 64)
         """
         blocks = max(2, round(np.log2(side / 4)))
-        epochs = int(np.clip(150_000 // rows, 5, 60))
         chosen: dict[str, Any] = {
             "hidden": (64,),
             "channels": (32, *(64,) * (blocks - 1)),
-            "epochs": epochs,
-            "backbone_epochs": epochs,
+            "epochs": int(np.clip(30_000 // rows, 3, 30)),
+            "backbone_epochs": int(np.clip(120_000 // rows, 5, 60)),
             "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 64)),
         }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}

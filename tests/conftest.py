@@ -53,3 +53,28 @@ def run(homes, tmp_path_factory):
     words += ["--epochs", "2", "--num-experts", "4", "--hidden", "8"]
     main([str(word) for word in words])
     return out
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """An .npz file of small images whose deciding pixels are known."""
+    from naejax.data import make_shapes
+    from naejax.data.shapes import PAIRS
+
+    path = tmp_path_factory.mktemp("images") / "drawn.npz"
+    images = make_shapes(120, side=16)
+    np.savez(path, x=images.x, y=np.array(PAIRS)[images.target], parts=images.parts)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sop_run(drawn, tmp_path_factory):
+    """A run trained from those images."""
+    from naejax.cli import main
+
+    out = tmp_path_factory.mktemp("runs") / "drawn"
+    words = ["train", "--model", "sop", "--data", drawn, "--out", out]
+    words += ["--epochs", "1", "--backbone-epochs", "2", "--num-groups", "6"]
+    words += ["--channels", "4", "8", "--hidden", "8", "--keep", "0.25"]
+    main([str(word) for word in words])
+    return out

@@ -21,12 +21,13 @@ FLOORS = {
     "data": 5,
     "explain": 6,
     "tabular": 7,
+    "vision": 7,
     "interop": 7,
     "estimators": 7,
     "settings": 0,
     "evaluation": 6.5,
     "artifact": 8,
-    "runs": 8,
+    "runs": 8.2,
     "__init__": 8.5,
     "cli": 9,
     "__main__": 10,
@@ -38,6 +39,7 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "orbax": "orbax-checkpoint",
     "tensorflow": "tensorflow-cpu",
+    "PIL": "pillow",
 }
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(work|root|tmp/w)/")
 

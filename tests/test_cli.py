@@ -108,10 +108,10 @@ def test_classes_get_probabilities(name, tmp_path):
     metrics = json.loads((run / "metrics.json").read_text())
     assert 0 <= metrics["test"]["accuracy"] <= 1
     from naejax.data import load_dataset
-    from naejax.runs import _csv_text
+    from naejax.runs.folder import csv_text
 
     rows = tmp_path / "rows.csv"
-    rows.write_text(_csv_text(load_dataset(name).columns))
+    rows.write_text(csv_text(load_dataset(name).columns))
     main(["predict", str(run), "--data", str(rows), "--out", str(out)])
     with open(out, newline="") as file:
         for row in csv.DictReader(file):

@@ -10,7 +10,9 @@ import pytest
 
 from naejax.models.backbones import from_function
 from naejax.models.cnn import CNN, cnn_backbone, cosmogrid_cnn
-from naejax.models.sop import SumOfParts, masked_scores
+from naejax.models.groups import standardise
+from naejax.models.masking import masked_scores
+from naejax.models.sop import SumOfParts
 
 SETTINGS = [
     dict(mask=mask, encoder=encoder, scale="signed", frozen=frozen)
@@ -144,7 +146,9 @@ def test_the_default_groups_stride_over_all_heads(backbone, images):
 
 def test_a_head_is_another_set_of_groups(backbone, images):
     """Candidate h * P + t is part t asking through head h, by the equation."""
-    model, variables = build(backbone, images, heads=2, encoder="shared")
+    model, variables = build(
+        backbone, images, heads=2, encoder="shared", standardise=False
+    )
     generator = variables["params"]["generator"]
     features = backbone.apply(backbone.params, images).features
     features = np.asarray(features).reshape(len(images), -1, features.shape[-1])
@@ -156,6 +160,27 @@ def test_a_head_is_another_set_of_groups(backbone, images):
         logits = np.einsum("be,bpe->bp", query, key)
         attention = jax.nn.softmax(logits).reshape(output.attention[:, slot].shape)
         np.testing.assert_allclose(output.attention[:, slot], attention, atol=1e-5)
+
+
+def test_standardised_features_forget_level_and_scale_of_the_backbones():
+    """Per example, over all parts: whatever the backbone's units, the same groups."""
+    features = jax.random.normal(jax.random.key(0), (3, 4, 5, 6))
+    once = standardise(features)
+    np.testing.assert_allclose(once.mean((1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(jnp.square(once).mean((1, 2, 3)), 1, atol=1e-5)
+    other = standardise(7 * features + jnp.arange(6.0).reshape(1, 1, 1, 6))
+    np.testing.assert_allclose(other, once, atol=1e-5)
+    assert (standardise(jnp.ones((2, 3, 4))) == 0).all()
+
+
+def test_parts_finer_than_the_features(backbone, images):
+    """Features spread to a grid: equal features ask alike and are asked alike."""
+    model, variables = build(backbone, images, encoder="shared", grid=(8, 6), keep=0.3)
+    output = model.apply(variables, images)
+    assert output.attention.shape == (3, 5, 8, 6)
+    assert (output.masks[:, :, ::2, ::2].sum((2, 3)) > 0).all()
+    with pytest.raises(ValueError, match="expected 1 to 48"):
+        build(backbone, images, encoder="shared", grid=(8, 6), num_groups=49)
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 7, 15, 100])

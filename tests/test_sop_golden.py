@@ -47,6 +47,7 @@ def case(request):
         outputs,
         num_groups=groups,
         keep=float(file["k"]),
+        scale="signed",
         heads=heads,
         patch=patch,
         width=width,

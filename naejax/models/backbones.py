@@ -102,7 +102,7 @@ def from_nnx(module: nnx.Module, class_weights: Numbers | None = None) -> Backbo
     return from_function(function, params, class_weights)
 
 
-def from_torch(module: Any, class_weights: Numbers | None = None) -> Backbone:
+def from_torch(module: Any, class_weights: Any = None) -> Backbone:
     """A backbone from a torch module, called on the host with its gradient.
 
     The module is frozen and put into evaluation; a gradient flows to its input, never
@@ -113,7 +113,7 @@ def from_torch(module: Any, class_weights: Numbers | None = None) -> Backbone:
         module: takes images channels first, or sequences as they are; returns scores
             (B, C), or a tuple as `from_function` says (features channels first), or an
             object with ``logits`` and perhaps ``pooler_output``.
-        class_weights: weights of the last layer, (C, D); a torch weight as it is.
+        class_weights: weights of the last layer, (C, D), an array or a tensor.
 
     Returns:
         The backbone; it has no parameters of its own.
@@ -128,7 +128,7 @@ def from_torch(module: Any, class_weights: Numbers | None = None) -> Backbone:
     torch = importlib.import_module("torch")
     module = module.eval()
 
-    def run(x: np.ndarray, grad: bool) -> tuple[Any, tuple[Any, ...]]:
+    def run(x: Any, grad: bool) -> tuple[Any, tuple[Any, ...]]:
         """The module's input and outputs as tensors, channels first."""
         tensor = torch.from_numpy(np.array(_channels_first(np.asarray(x), x.ndim)))
         tensor.requires_grad_(grad)

@@ -15,7 +15,7 @@ class CNN(nn.Module):
     """Convolutions with pooling, then dense layers.
 
     Every block convolves ``depth`` times, each followed by the leaky rectifier
-    ``max(u, slope u)``, and halves the map by maximum pooling; the last map is flattened.
+    ``max(u, slope u)``, and halves the map by maximum pooling; the last is flattened.
 
     Attributes:
         num_outputs: C.

@@ -149,6 +149,28 @@ class PatchEncoder(nn.Module):
         return nn.Dense(self.features, name="dense")(patches)
 
 
+def standardise(features: Float[Array, "B *grid d"]) -> Float[Array, "B *grid d"]:
+    """Centres features over the parts of an example and scales them to mean square 1.
+
+    ``(f_p - mean_q f_q) / sqrt(mean over q and channels of (f_q - mean f)^2)``.
+
+    Args:
+        features: of the parts, (B, \\*grid, d).
+
+    Returns:
+        The same, standardised; 0 where all parts of an example are alike.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> standardise(jnp.array([[[1.0], [3.0]]])).round(3).tolist()
+        [[[-1.0], [1.0]]]
+    """
+    parts = tuple(range(1, features.ndim - 1))
+    features = features - features.mean(parts, keepdims=True)
+    square = jnp.square(features).mean((*parts, features.ndim - 1), keepdims=True)
+    return features * jax.lax.rsqrt(square + 1e-6)
+
+
 def _identity(key: jax.Array, shape: tuple[int, int]) -> Array:
     """An initialiser that gives the identity matrix."""
     return jnp.eye(*shape)

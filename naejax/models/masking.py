@@ -1,14 +1,17 @@
-"""Training a backbone so that it knows masked examples."""
+"""Masked examples: scoring them in bounded memory, and training a backbone on them."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from naejax.ops.chunks import map_chunks, must_unroll
 from naejax.ops.grouping import upsample_nearest
-from naejax.types import Numbers
+from naejax.ops.precision import at_least_float32
+from naejax.types import BackboneOutput, Numbers
 
 
 class Prediction(NamedTuple):
@@ -80,3 +83,66 @@ def mask_patches(
     whole = ~jax.random.bernoulli(for_example, rate, (len(x), *ones))
     mask = upsample_nearest(kept | whole, x.shape[1 : 1 + len(grid)])
     return x * mask.reshape(*mask.shape, *[1] * (x.ndim - mask.ndim)).astype(x.dtype)
+
+
+def masked_scores(
+    apply: Callable[[Any, Any], BackboneOutput],
+    params: Any,
+    x: Numbers,
+    masks: Float[Array, "B G *grid"],
+    chunk: int = 64,
+    remat: bool = True,
+) -> tuple[Float[Array, "B G C"], Float[Array, "B G D"]]:
+    """Scores and pooled features of a backbone on every masked example.
+
+    ``h(m_g * x)`` for every group, with 0 where the mask is 0. Groups fold into the
+    batch and run in chunks; masks are spread from their grid to the example within a
+    chunk, and never exist per channel.
+
+    Args:
+        apply: of a `naejax.types.Backbone`.
+        params: its parameters.
+        x: examples, (B, \\*spatial, ...).
+        masks: of the groups, on a grid or on the example itself, (B, G, \\*grid).
+        chunk: most masked examples at once.
+        remat: compute chunks again in the backward pass instead of keeping them, where
+            a gradient flows.
+
+    Returns:
+        Scores (B, G, C) and pooled features (B, G, D); scores where there are none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def apply(params, x):
+        ...     return BackboneOutput(x.sum(axis=1, keepdims=True))
+        >>> masks = jnp.array([[[1.0, 0.0], [1.0, 1.0]]])
+        >>> masked_scores(apply, None, jnp.array([[3.0, 4.0]]), masks)[0].tolist()
+        [[[3.0], [7.0]]]
+    """
+    x = jnp.asarray(x)
+    batch, num_groups, *grid = masks.shape
+    spatial = x.shape[1 : 1 + len(grid)]
+
+    def score(items: tuple[Array, Array]) -> tuple[Array, Array]:
+        row, mask = items
+        kept = upsample_nearest(mask, spatial)
+        kept = kept.reshape(*kept.shape, *[1] * (x.ndim - kept.ndim))
+        output = apply(params, x[row] * kept.astype(x.dtype))
+        scores = at_least_float32(output.scores)
+        pooled = scores if output.pooled is None else at_least_float32(output.pooled)
+        return scores, pooled
+
+    items = (
+        jnp.arange(batch * num_groups) // num_groups,
+        masks.reshape(batch * num_groups, *grid),
+    )
+    first = jax.tree.map(lambda a: a[:1], items)
+    unroll = batch * num_groups > chunk and must_unroll(jax.make_jaxpr(score)(first))
+    results = map_chunks(
+        jax.checkpoint(score) if remat and batch * num_groups > chunk else score,
+        items,
+        chunk,
+        unroll,
+    )
+    scores, pooled = (a.reshape(batch, num_groups, *a.shape[1:]) for a in results)
+    return scores, pooled

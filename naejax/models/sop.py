@@ -1,7 +1,7 @@
 """Sum-of-Parts: a prediction as a sparse weighted sum of scores on groups of parts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -11,8 +11,13 @@ import numpy as np
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
-from naejax.models.groups import GroupGenerator, GroupSelector, PatchEncoder
-from naejax.ops.chunks import map_chunks, must_unroll
+from naejax.models.groups import (
+    GroupGenerator,
+    GroupSelector,
+    PatchEncoder,
+    standardise,
+)
+from naejax.models.masking import masked_scores
 from naejax.ops.grouping import (
     keep_count,
     keep_top,
@@ -23,7 +28,7 @@ from naejax.ops.grouping import (
 )
 from naejax.ops.precision import at_least_float32
 from naejax.ops.sparsemax import sparsemax
-from naejax.types import Backbone, BackboneOutput, Numbers, SOPOutput
+from naejax.types import Backbone, Numbers, SOPOutput
 
 MASKS = ("hard", "sparse")
 SCALES = ("signed", "straight_through", "none")
@@ -61,6 +66,9 @@ class SumOfParts(nn.Module):
         patch: encoder ``patches``: positions of a patch, one number or one per axis;
             None cuts images and sequences into about 14 along each axis.
         width: encoder ``patches``: width of the features.
+        standardise: encoders ``shared`` and ``copy``: whether each example's features
+            get mean 0 over its parts and mean square 1, so that scores measure what is
+            special about a part, on one scale for every backbone.
         grid: encoders ``shared`` and ``copy``: parts along each axis, to which the
             features are spread; None keeps the features' own grid.
         generator_scale: factor of the generator's scores.
@@ -92,10 +100,11 @@ class SumOfParts(nn.Module):
     keep: float = 0.2
     heads: int = 1
     mask: str = "hard"
-    scale: str = "signed"
+    scale: str = "straight_through"
     encoder: str = "patches"
     patch: int | Sequence[int] | None = None
     width: int = 64
+    standardise: bool = True
     grid: Sequence[int] | None = None
     generator_scale: float = 1.0
     selector_scale: float = 1.0
@@ -198,6 +207,8 @@ class SumOfParts(nn.Module):
                 "use encoder='patches'"
             )
         features = at_least_float32(features)
+        if self.standardise:
+            features = standardise(features)
         if self.grid is None:
             return features
         channels_first = jnp.moveaxis(features, -1, 1)
@@ -230,69 +241,6 @@ class SumOfParts(nn.Module):
         elif self.scale == "none":
             scale = jnp.ones_like(scale)
         return kept.astype(logits.dtype), scale, attention
-
-
-def masked_scores(
-    apply: Callable[[Any, Any], BackboneOutput],
-    params: Any,
-    x: Numbers,
-    masks: Float[Array, "B G *grid"],
-    chunk: int = 64,
-    remat: bool = True,
-) -> tuple[Float[Array, "B G C"], Float[Array, "B G D"]]:
-    """Scores and pooled features of a backbone on every masked example.
-
-    ``h(m_g * x)`` for every group, with 0 where the mask is 0. Groups fold into the
-    batch and run in chunks; masks are spread from their grid to the example within a
-    chunk, and never exist per channel.
-
-    Args:
-        apply: of a `naejax.types.Backbone`.
-        params: its parameters.
-        x: examples, (B, \\*spatial, ...).
-        masks: of the groups, on a grid or on the example itself, (B, G, \\*grid).
-        chunk: most masked examples at once.
-        remat: compute chunks again in the backward pass instead of keeping them, where
-            a gradient flows.
-
-    Returns:
-        Scores (B, G, C) and pooled features (B, G, D); scores where there are none.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> def apply(params, x):
-        ...     return BackboneOutput(x.sum(axis=1, keepdims=True))
-        >>> masks = jnp.array([[[1.0, 0.0], [1.0, 1.0]]])
-        >>> masked_scores(apply, None, jnp.array([[3.0, 4.0]]), masks)[0].tolist()
-        [[[3.0], [7.0]]]
-    """
-    x = jnp.asarray(x)
-    batch, num_groups, *grid = masks.shape
-    spatial = x.shape[1 : 1 + len(grid)]
-
-    def score(items: tuple[Array, Array]) -> tuple[Array, Array]:
-        row, mask = items
-        kept = upsample_nearest(mask, spatial)
-        kept = kept.reshape(*kept.shape, *[1] * (x.ndim - kept.ndim))
-        output = apply(params, x[row] * kept.astype(x.dtype))
-        scores = at_least_float32(output.scores)
-        pooled = scores if output.pooled is None else at_least_float32(output.pooled)
-        return scores, pooled
-
-    items = (
-        jnp.arange(batch * num_groups) // num_groups,
-        masks.reshape(batch * num_groups, *grid),
-    )
-    first = jax.tree.map(lambda a: a[:1], items)
-    unroll = batch * num_groups > chunk and must_unroll(jax.make_jaxpr(score)(first))
-    results = map_chunks(
-        jax.checkpoint(score) if remat and batch * num_groups > chunk else score,
-        items,
-        chunk,
-        unroll,
-    )
-    scores, pooled = (a.reshape(batch, num_groups, *a.shape[1:]) for a in results)
-    return scores, pooled
 
 
 def _class_weights(backbone: Backbone) -> Initializer:

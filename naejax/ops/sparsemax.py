@@ -45,8 +45,8 @@ def sparsemax(
         >>> sparsemax(jnp.array([0.5, 0.0, -2.0])).tolist()
         [0.75, 0.25, 0.0]
 
-    Source: Martins and Astudillo 2016, arXiv 1602.02068, equations 1 and 12;
-    Michelot 1986, doi 10.1007/BF00938486.
+    Source: Martins and Astudillo 2016, arXiv 1602.02068; Michelot 1986,
+    doi 10.1007/BF00938486.
     """
     if method not in METHODS:
         raise ValueError(

@@ -14,6 +14,17 @@ from naejax.settings import SOPSettings
 from naejax.train.loop import FitResult, fit
 from naejax.vision.fitted import ImageBackbone, ImageSOP, check_shape
 
+_AT_LEAST_ONE = (
+    "epochs",
+    "backbone_epochs",
+    "batch_size",
+    "patience",
+    "channels",
+    "hidden",
+    "depth",
+    "kernel",
+)
+
 
 def fit_backbone(
     dataset: ImageDataset,
@@ -107,10 +118,11 @@ def fit_sop(
 
     Example:
         >>> from naejax.data import load_images
-        >>> digits = load_images("digits", rows=100)
-        >>> settings = SOPSettings(num_groups=4, epochs=1, backbone_epochs=1,
-        ...                        channels=(4, 8))
-        >>> backbone, _ = fit_backbone(digits, settings, progress=False)
+        >>> digits, cnn = load_images("digits", rows=100), CNN(10, channels=(4, 8))
+        >>> variables = cnn.init(jax.random.key(0), digits.test.x)
+        >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), digits.classes, (),
+        ...                          (0.0,) * 10, (1.0,) * 10)
+        >>> settings = SOPSettings(num_groups=4, epochs=1)
         >>> fitted, _ = fit_sop(digits, backbone, settings, progress=False)
         >>> fitted.model.num_groups, fitted.model.keep
         (4, 0.2)
@@ -161,8 +173,8 @@ def check_backbone(backbone: ImageBackbone, dataset: ImageDataset) -> None:
     """
     check_shape(backbone, dataset.training.x)
     if (backbone.classes, backbone.targets) != (dataset.classes, dataset.targets):
-        trained = ", ".join(backbone.classes or backbone.targets)
-        wanted = ", ".join(dataset.classes or dataset.targets)
+        trained = "; ".join(backbone.classes or backbone.targets)
+        wanted = "; ".join(dataset.classes or dataset.targets)
         raise ValueError(
             f"the backbone predicts {trained}, {dataset.name} has {wanted}; train a "
             "backbone on these images"
@@ -175,11 +187,10 @@ def _chosen(dataset: ImageDataset, settings: SOPSettings) -> Any:
     chosen: Any = settings.for_images(count, min(height, width))
     if not 0 <= chosen.mask_rate <= 1:
         raise ValueError(f"mask_rate is {chosen.mask_rate}, expected a share in [0, 1]")
-    sizes = {"depth": (chosen.depth,), "kernel": (chosen.kernel,)}
-    sizes |= {name: getattr(chosen, name) for name in ("channels", "hidden")}
-    for name, values in sizes.items():
-        if min(values, default=1) < 1:
-            raise ValueError(f"{name} is {min(values)}, expected at least 1")
+    for name in _AT_LEAST_ONE:
+        value = getattr(chosen, name)
+        if np.any(np.asarray(value) < 1):
+            raise ValueError(f"{name} is {value}, expected at least 1")
     blocks = len(chosen.channels)
     if blocks < 2 or min(height, width) >> blocks == 0:
         raise ValueError(
@@ -222,6 +233,7 @@ def _sum_of_parts(cnn: CNN, variables: Any, chosen: Any) -> SumOfParts:
         mask=chosen.mask,
         scale=chosen.group_scale,
         encoder=chosen.encoder,
+        standardise=chosen.standardise,
         grid=chosen.grid,
         generator_scale=chosen.generator_scale,
         selector_scale=chosen.selector_scale,

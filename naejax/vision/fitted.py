@@ -77,14 +77,13 @@ def score_images(
         ValueError: if the images have another size than those it was trained on.
 
     Example:
-        >>> from naejax.data import load_images
-        >>> from naejax.settings import SOPSettings
-        >>> from naejax.vision import fit_backbone
-        >>> digits = load_images("digits", rows=100)
-        >>> settings = SOPSettings(backbone_epochs=1, channels=(4, 8))
-        >>> backbone, _ = fit_backbone(digits, settings, progress=False)
-        >>> score_images(backbone, digits.test.x).shape
-        (10, 10)
+        >>> import jax
+        >>> cnn, x = CNN(2, channels=(4, 4)), np.ones((3, 8, 8, 1), np.float32)
+        >>> variables = cnn.init(jax.random.key(0), x)
+        >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
+        ...                          (0.0, 0.0), (1.0, 1.0))
+        >>> score_images(backbone, x).shape
+        (3, 2)
     """
     check_shape(backbone, x)
     # In prediction nothing is masked; a backbone's inner maps would take memory.
@@ -113,16 +112,17 @@ def explain_images(fitted: ImageSOP, x: Float[Numbers, "N H W Ch"]) -> SOPOutput
         ValueError: if the images have another size than those it was trained on.
 
     Example:
-        >>> from naejax.data import load_images
-        >>> from naejax.settings import SOPSettings
-        >>> from naejax.vision import fit_backbone, fit_sop
-        >>> digits = load_images("digits", rows=100)
-        >>> settings = SOPSettings(num_groups=4, epochs=1, backbone_epochs=1,
-        ...                        channels=(4, 8))
-        >>> backbone, _ = fit_backbone(digits, settings, progress=False)
-        >>> fitted, _ = fit_sop(digits, backbone, settings, progress=False)
-        >>> explain_images(fitted, digits.test.x).contributions.shape
-        (10, 4, 10)
+        >>> import jax
+        >>> cnn, x = CNN(2, channels=(4, 4)), np.ones((3, 8, 8, 1), np.float32)
+        >>> variables = cnn.init(jax.random.key(0), x)
+        >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
+        ...                          (0.0, 0.0), (1.0, 1.0))
+        >>> from naejax.models.cnn import cnn_backbone
+        >>> model = SumOfParts(cnn_backbone(cnn, variables), 2, num_groups=2)
+        >>> variables = jax.jit(model.init)(jax.random.key(0), x)
+        >>> fitted = ImageSOP(model, variables, backbone)
+        >>> explain_images(fitted, x).contributions.shape
+        (3, 2, 2)
     """
     check_shape(fitted.backbone, x)
     output: Any = predict(fitted.model, fitted.variables, x)
@@ -155,15 +155,16 @@ def predict_images(
         ValueError: if the images have another size than those it was trained on.
 
     Example:
-        >>> from naejax.data import load_images
-        >>> from naejax.settings import SOPSettings
-        >>> from naejax.vision import fit_backbone, fit_sop
-        >>> digits = load_images("digits", rows=100)
-        >>> settings = SOPSettings(num_groups=2, epochs=1, backbone_epochs=1,
-        ...                        channels=(4, 8))
-        >>> backbone, _ = fit_backbone(digits, settings, progress=False)
-        >>> fitted, _ = fit_sop(digits, backbone, settings, progress=False)
-        >>> list(predict_images(fitted, digits.test.x))[-4:]
+        >>> import jax
+        >>> cnn, x = CNN(2, channels=(4, 4)), np.ones((3, 8, 8, 1), np.float32)
+        >>> variables = cnn.init(jax.random.key(0), x)
+        >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
+        ...                          (0.0, 0.0), (1.0, 1.0))
+        >>> from naejax.models.cnn import cnn_backbone
+        >>> model = SumOfParts(cnn_backbone(cnn, variables), 2, num_groups=2)
+        >>> variables = jax.jit(model.init)(jax.random.key(0), x)
+        >>> fitted = ImageSOP(model, variables, backbone)
+        >>> list(predict_images(fitted, x))[-4:]
         ['score', 'bias', 'contribution:1', 'contribution:2']
     """
     output = explain_images(fitted, x)

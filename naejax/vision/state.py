@@ -30,6 +30,7 @@ _SOP_FIELDS = (
     "encoder",
     "patch",
     "width",
+    "standardise",
     "grid",
     "generator_scale",
     "selector_scale",

@@ -1,39 +1,36 @@
-"""Runs: a folder that holds a trained model, its scores, its history and a picture."""
+"""Runs on tables: Neural Additive Experts in a folder."""
 
-import csv
-import io
-import json
-import platform
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from naejax import artifact
 from naejax.data.cells import Columns
-from naejax.data.columns import read_columns
 from naejax.data.datasets import Dataset
 from naejax.data.schema import Schema, describe, infer_schema
 from naejax.data.split import split_rows
 from naejax.evaluation import Scores, baseline_scores, best_score_name
 from naejax.explain import compute_shapes, plot_shapes
 from naejax.files import new_folder, write_file
+from naejax.runs.folder import (
+    MODEL_FILE,
+    config,
+    history_text,
+    json_text,
+    png,
+    training_line,
+)
 from naejax.settings import Settings
 from naejax.tabular import (
     TabularNAE,
     evaluate_table,
     explain_rows,
     fit_table,
-    predict_table,
     raw_target,
 )
-from naejax.train.loop import FitResult
 
-MODEL_FILE = "model.safetensors"
 _PICTURE_ROWS = 50_000
 
 
@@ -113,11 +110,13 @@ def train_run(
             "training_seconds": round(seconds, 2),
         }
         say(_score_table(schema, scores))
-        say(_training_line(result, sizes, seconds))
+        say(training_line(result, seconds, f"{sizes['training']:,} rows"))
         artifact.save(folder / MODEL_FILE, fitted)
-        write_file(folder / "metrics.json", _json(metrics))
-        write_file(folder / "history.csv", _csv_text(_history_columns(result)))
-        write_file(folder / "config.json", _json(_config(dataset, settings, seed)))
+        write_file(folder / "metrics.json", json_text(metrics))
+        write_file(folder / "history.csv", history_text(result.history))
+        asked = {"data": dataset.name, "target": dataset.target, "task": dataset.task}
+        asked["model"] = "nae"
+        write_file(folder / "config.json", json_text(config(settings, seed, **asked)))
         names = [MODEL_FILE, "metrics.json", "history.csv", "config.json"]
         if find_spec("matplotlib"):
             write_file(
@@ -128,41 +127,6 @@ def train_run(
         else:
             say("no shapes.png: it needs matplotlib (pip install 'naejax[plot]')")
     say(f"{out}: {', '.join(names)}")
-
-
-def predict_run(run: str | Path, data: str | Path, out: str | Path) -> int:
-    """Predicts the rows of a CSV file with a trained run, into another CSV file.
-
-    Args:
-        run: a run folder.
-        data: rows; the target's column is not needed and other columns are ignored.
-        out: the file to write, see `naejax.tabular.predict_table`.
-
-    Returns:
-        The number of rows.
-
-    Raises:
-        ValueError: if the run or the rows cannot be used.
-
-    Example:
-        >>> import tempfile
-        >>> from naejax.data import load_dataset
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> train_run(load_dataset("wine"), Settings(epochs=1), folder / "run",
-        ...           progress=False, say=lambda line: None)
-        >>> wine = load_dataset("wine").columns
-        >>> write_file(folder / "rows.csv", _csv_text(wine))
-        >>> predict_run(folder / "run", folder / "rows.csv", folder / "out.csv")
-        178
-    """
-    if not Path(run).is_dir():
-        raise ValueError(f"{run} is not a folder, expected one that naejax train made")
-    fitted = artifact.load(Path(run) / MODEL_FILE)
-    features = fitted.encoder.schema.features
-    text = [feature.name for feature in features if feature.kind == "categorical"]
-    table = predict_table(fitted, read_columns(data, text=text))
-    write_file(out, _csv_text(table))
-    return len(table["prediction"])
 
 
 def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
@@ -193,12 +157,7 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
     figure = plot_shapes(
         shapes, target=schema.target.name, classes=schema.target.classes, title=title
     )
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # Names in scripts that the font lacks are drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _score_table(schema: Schema, scores: dict[str, Any]) -> str:
@@ -216,54 +175,3 @@ def _score_table(schema: Schema, scores: dict[str, Any]) -> str:
         for label, score in rows
     ]
     return "\n".join(lines)
-
-
-def _training_line(result: FitResult, sizes: dict[str, int], seconds: float) -> str:
-    """How training went, in one line."""
-    ended = {
-        "finished": "",
-        "early": ", stopped early",
-        "interrupted": ", stopped by Ctrl-C",
-    }[result.stopped]
-    return (
-        f"trained on {sizes['training']} rows for {len(result.history)} epochs in "
-        f"{seconds:.1f} s{ended}; kept epoch {result.best_epoch}"
-    )
-
-
-def _history_columns(result: FitResult) -> dict[str, list]:
-    """The history as columns."""
-    names = list(result.history[0]) if result.history else ["epoch"]
-    return {name: [row[name] for row in result.history] for name in names}
-
-
-def _config(dataset: Dataset, settings: Settings, seed: int) -> dict[str, Any]:
-    """All that was asked for, and the versions that ran it."""
-    versions = {"python": platform.python_version()}
-    for name in ("naejax", "jax", "flax", "optax", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:  # run from a source tree that is not installed
-            versions[name] = "unknown"
-    return {
-        "data": dataset.name,
-        "target": dataset.target,
-        "task": dataset.task,
-        "model": "nae",
-        "seed": seed,
-        "settings": asdict(settings),
-        "versions": versions,
-    }
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2) + "\n"
-
-
-def _csv_text(columns: dict[str, Any]) -> str:
-    """Columns as the text of a CSV file; missing cells are empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return buffer.getvalue()

@@ -1,0 +1,7 @@
+"""Runs: a folder that holds a trained model, its scores, its history and a picture."""
+
+from naejax.runs.images import train_image_run
+from naejax.runs.predict import predict_run
+from naejax.runs.table import train_run
+
+__all__ = ["predict_run", "train_image_run", "train_run"]

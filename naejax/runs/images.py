@@ -1,0 +1,200 @@
+"""Runs on images: Sum-of-Parts and its backbone in a folder."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from naejax import artifact
+from naejax.data.images import ImageDataset
+from naejax.files import new_folder, write_file
+from naejax.runs.folder import (
+    MODEL_FILE,
+    config,
+    history_text,
+    json_text,
+    training_line,
+)
+from naejax.runs.image_report import (
+    count_images,
+    describe_images,
+    draw_groups,
+    score_tables,
+)
+from naejax.settings import SOPSettings
+from naejax.train.loop import FitResult
+from naejax.vision import (
+    ImageBackbone,
+    ImageSOP,
+    check_backbone,
+    evaluate_images,
+    explain_images,
+    fit_backbone,
+    fit_sop,
+)
+
+BACKBONE_FILE = "backbone.safetensors"
+_DRAWN = 6
+
+
+class _Phase(NamedTuple):
+    """One training and how long it took, with everything around it."""
+
+    result: FitResult
+    seconds: float
+
+
+def train_image_run(
+    dataset: ImageDataset,
+    settings: SOPSettings,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Trains a backbone, or loads one, then Sum-of-Parts; leaves a run folder.
+
+    The folder appears when everything in it is written: ``model.safetensors``,
+    ``backbone.safetensors``, ``metrics.json``, ``history.csv``, ``config.json`` and
+    ``groups.png``.
+
+    Args:
+        dataset: images.
+        settings: how to build and train the model.
+        out: the run folder.
+        seed: of initial parameters, shuffling and random groups.
+        overwrite: whether to replace an existing run.
+        progress: whether to show progress bars.
+        say: gets the lines to print.
+
+    Raises:
+        ValueError: if the images, the settings, the backbone or the folder cannot be
+            used.
+
+    Example:
+        >>> import tempfile
+        >>> from naejax.data import load_images
+        >>> out = Path(tempfile.mkdtemp()) / "digits"
+        >>> settings = SOPSettings(num_groups=4, epochs=1, backbone_epochs=1,
+        ...                        channels=(4, 8))
+        >>> train_image_run(load_images("digits", rows=100), settings, out,
+        ...                 progress=False, say=lambda line: None)
+        >>> (out / "model.safetensors").is_file()
+        True
+    """
+    backbone = None
+    if settings.backbone is not None:
+        backbone = load_backbone(settings.backbone)
+        check_backbone(backbone, dataset)
+        settings = _around(backbone, settings)
+    height, width = dataset.training.x.shape[1:3]
+    settings = settings.for_images(len(dataset.training), min(height, width))
+    images = f"{len(dataset.training):,} images"
+    with new_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder:
+        say(describe_images(dataset))
+        phases: dict[str, _Phase] = {}
+        if backbone is None:
+            say("training the backbone, a CNN")
+            start = time.perf_counter()
+            backbone, result = fit_backbone(
+                dataset, settings, seed=seed, progress=progress
+            )
+            phases["backbone"] = _Phase(result, time.perf_counter() - start)
+            say(training_line(*phases["backbone"], images))
+        else:
+            say(f"backbone: {settings.backbone}")
+        say("training Sum-of-Parts around it")
+        start = time.perf_counter()
+        fitted, result = fit_sop(
+            dataset, backbone, settings, seed=seed, progress=progress
+        )
+        phases["sop"] = _Phase(result, time.perf_counter() - start)
+        say(training_line(*phases["sop"], images))
+        scores = evaluate_images(fitted, dataset.test, seed=seed)
+        say(score_tables(scores, fitted.model.num_groups))
+        artifact.save(folder / MODEL_FILE, fitted)
+        artifact.save(folder / BACKBONE_FILE, backbone)
+        metrics = {
+            "images": count_images(dataset),
+            "test": scores,
+            "training": {name: _summary(*phase) for name, phase in phases.items()},
+        }
+        write_file(folder / "metrics.json", json_text(metrics))
+        write_file(folder / "history.csv", history_text(_by_phase(phases)))
+        asked = {"data": dataset.name, "model": "sop"}
+        write_file(folder / "config.json", json_text(config(settings, seed, **asked)))
+        names = [MODEL_FILE, BACKBONE_FILE]
+        names += ["metrics.json", "history.csv", "config.json"]
+        if find_spec("matplotlib"):
+            output = explain_images(fitted, dataset.test.x[:_DRAWN])
+            write_file(folder / "groups.png", draw_groups(dataset, output))
+            names.append("groups.png")
+        else:
+            say("no groups.png: it needs matplotlib (pip install 'naejax[plot]')")
+    say(f"{out}: {', '.join(names)}")
+
+
+def load_backbone(path: str | Path) -> ImageBackbone:
+    """Loads the backbone of a run on images.
+
+    Args:
+        path: a run folder, or a file with a backbone or a model around one.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        ValueError: if there is none.
+
+    Example:
+        >>> load_backbone("nowhere/model.safetensors")
+        Traceback (most recent call last):
+            ...
+        ValueError: nowhere/model.safetensors does not exist, expected a model file ...
+    """
+    path = Path(path)
+    fitted = artifact.load(path / BACKBONE_FILE if path.is_dir() else path)
+    if isinstance(fitted, ImageSOP):
+        return fitted.backbone
+    if not isinstance(fitted, ImageBackbone):
+        raise ValueError(
+            f"{path} holds a model of a table, expected a backbone of images; give a "
+            "run folder of --model sop"
+        )
+    return fitted
+
+
+def _around(backbone: ImageBackbone, settings: SOPSettings) -> SOPSettings:
+    """Settings that say what the loaded backbone is; others for it are refused."""
+    usual = SOPSettings()
+    names = ("channels", "depth", "kernel", "hidden")
+    for name in (*names, "backbone_epochs", "mask_rate"):
+        if getattr(settings, name) != getattr(usual, name):
+            raise ValueError(
+                f"{name} is for a backbone to train, but {settings.backbone} is a "
+                "trained one; leave out one of the two"
+            )
+    return replace(settings, **{name: getattr(backbone.model, name) for name in names})
+
+
+def _summary(result: FitResult, seconds: float) -> dict[str, Any]:
+    """How one training went."""
+    return {
+        "best_epoch": result.best_epoch,
+        "epochs": len(result.history),
+        "stopped": result.stopped,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _by_phase(phases: Mapping[str, _Phase]) -> list[dict[str, Any]]:
+    """The histories one under the other."""
+    return [
+        {"phase": name, **row}
+        for name, phase in phases.items()
+        for row in phase.result.history
+    ]
