@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from naejax.models.backbones import from_linen
+from naejax.ops.pooling import halve
 from naejax.types import Backbone, BackboneOutput, Numbers
 
 
@@ -59,7 +60,7 @@ class CNN(nn.Module):
                 size, name = (self.kernel, self.kernel), f"conv_{i}_{j}"
                 h = nn.Conv(width, size, padding=self.padding, name=name)(h)
                 h = nn.leaky_relu(h, self.negative_slope)
-            h = nn.max_pool(h, (2, 2), (2, 2))
+            h = halve(h)
             maps.append(h)
         h = h.reshape(len(h), -1)
         for i, width in enumerate(self.hidden):

@@ -77,6 +77,8 @@ class SumOfParts(nn.Module):
         blur_sigma: its standard deviation in parts.
         frozen: whether the backbone's parameters stay as they are, in a collection
             ``backbone`` of their own.
+        finetune: top-level names of a frozen backbone's parameters that train all the
+            same, such as its last layers; gradients then stop below them.
         chunk: most masked examples that the backbone gets at once; bounds memory.
 
     Example:
@@ -111,11 +113,12 @@ class SumOfParts(nn.Module):
     blur: int = 1
     blur_sigma: float = 1.0
     frozen: bool = True
+    finetune: Sequence[str] = ()
     chunk: int = 64
 
     def __post_init__(self):
         _check_settings(self)
-        for name in ("patch", "grid"):
+        for name in ("patch", "grid", "finetune"):
             if isinstance(getattr(self, name), list):  # a list could not be hashed
                 setattr(self, name, tuple(getattr(self, name)))
         super().__post_init__()
@@ -188,11 +191,23 @@ class SumOfParts(nn.Module):
 
     def _backbone_params(self) -> Any:
         """The backbone's parameters: constants of their own, or trainable."""
+        params = self.backbone.params
         if not self.frozen:
-            return self.param("backbone", lambda key: self.backbone.params)
-        # A constant holds arrays only: other leaves stay with the backbone.
-        held = self.variable("backbone", "params", lambda: self.backbone.params)
-        return jax.lax.stop_gradient(held.value)
+            return self.param("backbone", lambda key: params)
+        if not self.finetune:
+            held = self.variable("backbone", "params", lambda: params)
+            return jax.lax.stop_gradient(held.value)
+        unknown = [name for name in self.finetune if name not in params]
+        if unknown:
+            raise ValueError(
+                f"finetune names {unknown}, expected parameters of the backbone: "
+                f"{list(params)}"
+            )
+        rest = {k: v for k, v in params.items() if k not in self.finetune}
+        held = self.variable("backbone", "params", lambda: rest)
+        tuned = {name: params[name] for name in self.finetune}
+        tuned = self.param("backbone", lambda key: tuned)
+        return {**jax.lax.stop_gradient(held.value), **tuned}
 
     def _features(self, params: Any, x: Numbers) -> Float[Array, "B *grid d"]:
         """Features of the parts, on their grid."""
