@@ -128,6 +128,8 @@ class SOPOptions:
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores, odd; 1 is none.
         blur_sigma: its standard deviation in parts.
+        finetune: layers of the backbone that Sum-of-Parts trains on, such as
+            classifier; none by default.
         coverage: penalty on parts that no group attends to.
         diversity: penalty on groups that are alike.
         backbone: run folder or file of a trained backbone; None trains one.
@@ -152,6 +154,7 @@ class SOPOptions:
     selector_scale: float = 0.3
     blur: int = 3
     blur_sigma: float = 1.0
+    finetune: tuple[str, ...] = ()
     coverage: float = 0.0
     diversity: float = 0.0
     backbone: str | None = None

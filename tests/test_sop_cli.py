@@ -1,7 +1,10 @@
 """Sum-of-Parts on the command line as a user walks it."""
 
+import contextlib
 import csv
+import io
 import json
+import re
 
 import jax
 import numpy as np
@@ -12,8 +15,6 @@ from naejax.cli import main
 from naejax.vision import explain_images
 
 CLASSES = {"square, triangle", "square, cross", "disc, triangle", "disc, cross"}
-QUICK = ["--epochs", "1", "--backbone-epochs", "1", "--hidden", "8"]
-QUICK += ["--channels", "4", "8", "--num-groups", "4"]
 
 
 def rows_of(path):
@@ -103,11 +104,19 @@ def test_a_loaded_model_predicts_bitwise_the_same(sop_run, drawn, tmp_path):
     assert (tmp_path / "again").read_bytes() == (sop_run / name).read_bytes()
 
 
-def test_a_saved_backbone_is_used_again(sop_run, drawn, tmp_path, capsys):
-    out, saved = tmp_path / "run", sop_run / "backbone.safetensors"
+@pytest.fixture(scope="module")
+def again(sop_run, drawn, tmp_path_factory):
+    """A run with the same backbone, and what it printed."""
+    out = tmp_path_factory.mktemp("runs") / "again"
     words = ["--epochs", "1", "--num-groups", "3", "--backbone", sop_run]
-    train("--data", drawn, "--out", out, *words)
-    assert f"backbone: {sop_run}" in capsys.readouterr().out
+    printed, bars = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(bars):
+        train("--data", drawn, "--out", out, *words)
+    return out, printed.getvalue(), bars.getvalue()
+
+
+def test_a_saved_backbone_is_used_again(sop_run, again):
+    out, saved = again[0], sop_run / "backbone.safetensors"
     assert (out / "backbone.safetensors").read_bytes() == saved.read_bytes()
     assert {row["phase"] for row in rows_of(out / "history.csv")} == {"sop"}
     settings = json.loads((out / "config.json").read_text())["settings"]
@@ -118,47 +127,51 @@ def test_a_saved_backbone_is_used_again(sop_run, drawn, tmp_path, capsys):
     assert first["backbone"] == second["backbone"] and first["sop"] != second["sop"]
 
 
-def test_values_are_predicted_in_their_own_units(tmp_path, capsys):
-    rng = np.random.default_rng(0)
-    level = rng.uniform(-1, 1, (60, 2)).astype(np.float32)
-    x = level[:, :1, None] + 0.1 * rng.normal(size=(60, 8, 8))
-    data, run, out = (tmp_path / name for name in ("levels.npz", "run", "out.csv"))
-    np.savez(data, x=x, y=1000 + 50 * level)
-    train("--data", data, "--out", run, *QUICK)
-    printed = capsys.readouterr().out
-    assert "rmse:y0" in printed and "IMPORTANCE" not in printed
-    test = json.loads((run / "metrics.json").read_text())["test"]
-    assert {"mse", "rmse:y0", "r2:y1"} <= set(test["sop"]) and "insertion" not in test
-    assert set(test["groups"]) == {"used", "covered"}
-    main(["predict", str(run), "--data", str(data), "--out", str(out)])
-    for row in rows_of(out):
-        for name in ("y0", "y1"):
-            parts = [float(row[f"contribution:{g}:{name}"]) for g in range(1, 5)]
-            prediction = float(row[f"prediction:{name}"])
-            assert float(row[f"bias:{name}"]) == pytest.approx(1000, abs=20)
-            assert prediction == pytest.approx(
-                float(row[f"bias:{name}"]) + sum(parts), rel=1e-6
-            )
-
-
-def test_train_prints_tables_and_two_progress_bars(drawn, sop_run, tmp_path, capsys):
-    words = ["--data", drawn, "--out", tmp_path / "run", "--epochs", "1"]
-    train(*words, "--num-groups", "3", "--backbone", sop_run)
-    text = capsys.readouterr()
+def test_train_prints_readable_tables(sop_run, again):
+    _, printed, bars = again
     for part in (
         "96 training, 12 validation, 12 test images of 16 x 16 pixels",
         "true parts are known",
+        f"backbone: {sop_run}",
         "backbone, true parts alone",
         "random groups, same size",
         "integrated gradients",
         "groups.png",
     ):
-        assert part in text.out
-    assert text.err.count("epoch/s") + text.err.count("s/epoch") >= 1
-    tables = text.out.split("\n\n")[1:-1]
-    for table in tables:  # numbers stand under one another
-        lines = [line for line in table.splitlines() if "." in line[-5:]]
-        assert len({len(line) for line in lines}) == 1, table
+        assert part in printed
+    assert "epoch" in bars
+    for table in printed.split("\n\n")[1:-1]:  # numbers stand under one another
+        lines = [line for line in table.splitlines() if re.search(r"\.\d{3}$", line)]
+        assert len(lines) >= 2 and len(set(map(len, lines))) == 1, table
+
+
+def test_values_far_from_zero_are_learnt_in_their_own_units(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    level = rng.uniform(-1, 1, (90, 2)).astype(np.float32)
+    x = np.repeat(np.repeat(level[:, None], 8, axis=1), 4, axis=2)
+    data, run, out = (tmp_path / name for name in ("levels.npz", "run", "out.csv"))
+    y = np.array([1000, -5]) + np.array([100, 0.1]) * level  # left and right brightness
+    np.savez(data, x=x + 0.1 * rng.normal(size=x.shape), y=y)
+    words = ["--channels", "4", "8", "--hidden", "8", "--learning-rate", "0.01"]
+    words += ["--epochs", "4", "--backbone-epochs", "20", "--patience", "20"]
+    words += ["--keep", "0.5", "--coverage", "0.01", "--diversity", "0.01"]
+    train("--data", data, "--out", run, "--num-groups", "4", *words)
+    printed = capsys.readouterr().out
+    assert "rmse:y0" in printed and "IMPORTANCE" not in printed
+    test = json.loads((run / "metrics.json").read_text())["test"]
+    assert "insertion" not in test and set(test["groups"]) == {"used", "covered"}
+    for name in ("y0", "y1"):
+        assert test["backbone"][f"r2:{name}"] > 0.8 and test["sop"][f"r2:{name}"] > 0.2
+    squares = [test["sop"][f"rmse:{name}"] ** 2 for name in ("y0", "y1")]
+    assert test["sop"]["mse"] == pytest.approx(np.mean(squares), rel=1e-5)
+    main(["predict", str(run), "--data", str(data), "--out", str(out)])
+    bias = naejax.load(run / "backbone.safetensors").centre
+    for row in rows_of(out):
+        for name, centre in zip(("y0", "y1"), bias, strict=True):
+            parts = [float(row[f"contribution:{g}:{name}"]) for g in range(1, 5)]
+            assert float(row[f"bias:{name}"]) == pytest.approx(centre, rel=1e-6)
+            prediction = float(row[f"prediction:{name}"])
+            assert prediction == pytest.approx(centre + sum(parts), rel=1e-6)
 
 
 def test_images_are_listed_with_the_tables(capsys):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from naejax.ops.grouping import flatten_masks
 from naejax.types import Numbers, SOPOutput
 
 Label = int | Int[Numbers, "B"] | None
@@ -172,10 +173,8 @@ def flat_masks(
     """
     order, used = used_groups(output, label)
     num_groups = used.shape[1]
-    ranks = jnp.where(used, jnp.argsort(order, axis=1), num_groups).astype(jnp.int32)
-    masks = jnp.asarray(output.masks)
-    covering = jnp.where(masks > threshold, _per_pixel(ranks, masks), num_groups)
-    return covering.min(axis=1)
+    ranks = jnp.where(used, jnp.argsort(order, axis=1), num_groups)
+    return flatten_masks(output.masks, ranks, threshold)
 
 
 def union_mask(

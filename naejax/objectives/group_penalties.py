@@ -42,7 +42,8 @@ def coverage(
         0.0
     """
     attention = _attention(output)
-    mean = attention.mean(axis=1)
+    # At 0 the slope of q log q is infinite; a saturated softmax gets there.
+    mean = jnp.maximum(attention.mean(axis=1), 1e-20)
     entropy = jax.scipy.special.entr(mean).sum(axis=-1)
     distance = math.log(attention.shape[2]) - entropy
     return row_mean(distance, row_shares(attention, weights))

@@ -72,7 +72,7 @@ def _after(items: Any, results: Any) -> Any:
     """The same items, but known only when the results are.
 
     Without the tie XLA may run the first layer of every chunk before the second of any,
-    and hold them all. It removes optimization barriers before it orders the work on CPUs.
+    and hold them all; on CPUs it drops barriers before it orders the work.
     """
     never = jax.tree.leaves(results)[0].ravel()[0] > jnp.inf
     return jax.tree.map(lambda a: a + never.astype(a.dtype), items)

@@ -252,3 +252,30 @@ def coverage(masks: Numbers) -> Float[Array, "B"]:
     """
     covered = (jnp.asarray(masks) > 0).any(axis=1)
     return covered.reshape(len(covered), -1).mean(axis=1)
+
+
+def flatten_masks(
+    masks: Numbers, ranks: Numbers, threshold: float = 0.0
+) -> Int[Array, "B *spatial"]:
+    """One map out of many masks: the best group at every position.
+
+    ``y_bi = min { r_bg : m_bgi > threshold }``, and G where no mask covers position i.
+
+    Args:
+        masks: masks of the groups, (B, G, \\*spatial).
+        ranks: place of each group, 0 is the best, (B, G); a group of rank G counts for
+            nothing.
+        threshold: a group covers the positions where its mask is larger than this.
+
+    Returns:
+        Ranks, 0 to G, (B, \\*spatial), int32.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> masks = jnp.array([[[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]]])
+        >>> flatten_masks(masks, jnp.array([[1, 0]])).tolist()
+        [[1, 0, 0, 2]]
+    """
+    masks, ranks = jnp.asarray(masks), jnp.asarray(ranks, jnp.int32)
+    ranks = ranks.reshape(*ranks.shape, *[1] * (masks.ndim - 2))
+    return jnp.where(masks > threshold, ranks, masks.shape[1]).min(axis=1)

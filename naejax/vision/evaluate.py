@@ -36,7 +36,7 @@ from naejax.vision.fitted import ImageBackbone, ImageSOP, explain_images, score_
 _CHUNK = 64
 _STEPS = 16
 _GRADIENT_STEPS = 16
-_AGAINST_PARTS = {
+_OVERLAPS = {
     "iou": metrics.iou,
     "purity": metrics.entropy_purity,
     "object_ratio": metrics.object_ratio,
@@ -139,10 +139,11 @@ def _evaluate_chunk(fitted: ImageSOP, images: Images, key: jax.Array) -> dict[st
     if images.parts is not None:
         shown = images.x * images.parts[..., None]
         scores["backbone_on_parts"] = score_images(fitted.backbone, shown)
-    by_output = range(output.prediction.shape[1])
-    labels = [None] if fitted.backbone.classes else list(by_output)
-    moved = _move_groups(key, output)
-    groups = [_measures(output, moved, images.parts, label) for label in labels]
+    if fitted.backbone.classes:
+        labels = [np.asarray(output.prediction).argmax(axis=1)]
+    else:
+        labels = [np.full(len(images), c) for c in range(output.prediction.shape[1])]
+    groups = [_measures(key, output, images.parts, label) for label in labels]
     return {
         "scores": scores,
         "groups": jax.tree.map(lambda *a: np.mean(a, axis=0), *groups),
@@ -150,34 +151,45 @@ def _evaluate_chunk(fitted: ImageSOP, images: Images, key: jax.Array) -> dict[st
 
 
 def _measures(
-    output: SOPOutput, moved: SOPOutput, parts: np.ndarray | None, label: int | None
+    key: jax.Array, output: SOPOutput, parts: np.ndarray | None, label: np.ndarray
 ) -> dict[str, Any]:
     """What the groups that one output uses keep of each image, (N,)."""
-    used = used_groups(output, label).used
-    union = union_mask(output, label)
-    measures: dict[str, Any] = {
-        "used": used.sum(1),
-        "covered": metrics.kept_share(union),
-    }
-    if parts is None:
-        return measures
-    for name, groups in {"sop": output, "random": moved}.items():
-        union = union_mask(groups, label)
-        measures[name] = {}
-        for key, function in _AGAINST_PARTS.items():
-            single = function(groups.masks, parts[:, None])
-            measures[name][key] = (used * single).sum(1) / used.sum(1)
-            measures[name][f"union_{key}"] = function(union, parts)
+    used, covered = _extent(output, label)
+    measures: dict[str, Any] = {"used": used, "covered": covered}
+    if parts is not None:
+        measures["sop"] = _against_parts(output, parts, label)
+        measures["random"] = _against_parts(_move_groups(key, output), parts, label)
     return measures
 
 
+# Compiled: one by one these many small operations take seconds at first.
+@jax.jit
+def _extent(output: SOPOutput, label: Array) -> tuple[Array, Array]:
+    """How many groups are used, and the share of the image that they keep, (N,)."""
+    used = used_groups(output, label).used.sum(axis=1)
+    return used, metrics.kept_share(union_mask(output, label))
+
+
+@jax.jit
+def _against_parts(output: SOPOutput, parts: Array, label: Array) -> dict[str, Array]:
+    """Overlap of the used groups with the true parts, mean and union, (N,)."""
+    used = used_groups(output, label).used
+    union = union_mask(output, label)
+    measures = {}
+    for name, function in _OVERLAPS.items():
+        single = function(output.masks, parts[:, None])
+        measures[name] = (used * single).sum(axis=1) / used.sum(axis=1)
+        measures[f"union_{name}"] = function(union, parts)
+    return measures
+
+
+@jax.jit
 def _move_groups(key: jax.Array, output: SOPOutput) -> SOPOutput:
     """The same output with the parts of every group at random places."""
-    grid = output.attention.shape[2:]
+    grid, spatial = output.attention.shape[2:], output.masks.shape[2:]
     masks = pool_parts(output.masks, grid, "mean")
     flat = masks.reshape(*masks.shape[:2], -1)
     moved = jax.random.permutation(key, flat, axis=-1, independent=True)
-    spatial = output.masks.shape[2:]
     return output._replace(masks=upsample_nearest(moved.reshape(masks.shape), spatial))
 
 

@@ -239,6 +239,7 @@ def _sum_of_parts(cnn: CNN, variables: Any, chosen: Any) -> SumOfParts:
         selector_scale=chosen.selector_scale,
         blur=chosen.blur,
         blur_sigma=chosen.blur_sigma,
+        finetune=chosen.finetune,
     )
 
 

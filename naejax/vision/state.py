@@ -36,6 +36,7 @@ _SOP_FIELDS = (
     "selector_scale",
     "blur",
     "blur_sigma",
+    "finetune",
     "chunk",
 )
 _MEANING = ("shape", "classes", "targets", "centre", "spread")
@@ -151,7 +152,10 @@ def from_state(
     if "model" not in header:
         return backbone
     model = _sop(header, backbone.model, backbone.variables)
-    constants = {"params": tree["backbone"]}
+    tuned = model.finetune
+    constants = {
+        "params": {k: v for k, v in tree["backbone"].items() if k not in tuned}
+    }
     return ImageSOP(model, {"params": tree["params"], "backbone": constants}, backbone)
 
 
