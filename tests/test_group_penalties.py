@@ -122,17 +122,19 @@ def test_training_with_them_leaves_no_part_out_and_no_group_twice():
     backbone = from_function(
         lambda w, x: x.reshape(len(x), -1) @ w, jnp.asarray(weight)
     )
-    model = SumOfParts(backbone, 1, num_groups=4, keep=0.25, patch=1, heads=4)
+    model = SumOfParts(
+        backbone, 1, num_groups=4, keep=0.25, patch=1, generator_scale=0.2
+    )
     start = jax.jit(model.init)(jax.random.key(0), x)
     found = {}
-    for strength in (0.0, 3.0):
+    for strength in (0.0, 10.0):
         result = fit(
             model,
             start,
             (x, (x[:, 2].sum(1) * 2)[:, None]),
             epochs=20,
             batch_size=32,
-            optimizer=3e-2,
+            optimizer=1e-2,
             penalties={"coverage": strength, "diversity": strength},
             progress=False,
         )
@@ -140,6 +142,5 @@ def test_training_with_them_leaves_no_part_out_and_no_group_twice():
         masks = np.asarray(output.masks)
         same = (masks[:, :, None] == masks[:, None]).all(-1).sum((1, 2)) - 4
         found[strength] = float(covered(masks).mean()), float(same.mean() / 12)
-    assert found[3.0][0] > found[0.0][0] + 0.1
-    assert found[3.0][1] < found[0.0][1]
-    assert found[3.0][1] < 0.1
+    assert found[10.0][0] > found[0.0][0] + 0.05
+    assert found[10.0][1] < 0.6 * found[0.0][1]
