@@ -123,13 +123,11 @@ class SOPOptions:
             copy (a trainable copy of the backbone) or patches (an affine map).
         standardise: whether these features get mean 0 and mean square 1 within each
             image (shared and copy).
-        grid: parts along each axis; None: as the features have.
+        grid: parts along each axis; None: twice as many as the features have.
         generator_scale: factor of the group generator's scores.
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores, odd; 1 is none.
         blur_sigma: its standard deviation in parts.
-        finetune: layers of the backbone that Sum-of-Parts trains on, such as
-            classifier; none by default.
         coverage: penalty on parts that no group attends to.
         diversity: penalty on groups that are alike.
         backbone: run folder or file of a trained backbone; None trains one.
@@ -140,21 +138,23 @@ class SOPOptions:
         channels: of each block of the CNN, which halves the image; None: by images.
         depth: convolutions of a block.
         kernel: side of the convolutions.
+        finetune: whether the backbone's dense layers (head) train along with
+            Sum-of-Parts; auto: for regressions, where the average of what groups tell
+            would else shrink towards the mean.
     """
 
     num_groups: int = 20
-    keep: float = 0.2
+    keep: float = 0.25
     heads: int = 4
     mask: Literal["hard", "sparse"] = "hard"
     group_scale: Literal["straight_through", "signed", "none"] = "straight_through"
-    encoder: Literal["shared", "copy", "patches"] = "shared"
+    encoder: Literal["shared", "copy", "patches"] = "copy"
     standardise: bool = True
     grid: tuple[int, int] | None = None
     generator_scale: float = 0.05
     selector_scale: float = 0.3
-    blur: int = 3
+    blur: int = 5
     blur_sigma: float = 1.0
-    finetune: tuple[str, ...] = ()
     coverage: float = 0.0
     diversity: float = 0.0
     backbone: str | None = None
@@ -163,6 +163,7 @@ class SOPOptions:
     channels: tuple[int, ...] | None = None
     depth: int = 1
     kernel: int = 3
+    finetune: Literal["auto", "head", "none"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class SOPSettings(SOPOptions, SharedSettings):
         The CNN gets blocks of 32, 64, 64, ... channels that halve the image down to
         about 4 pixels, and one dense layer of 64. The backbone sees about 120,000
         examples in 5 to 60 epochs, Sum-of-Parts 30,000 in 3 to 30. Batches grow with
-        the images from 16 to 64. Patience is a third of the epochs, at least 10.
+        the images from 16 to 32. Patience is a third of the epochs, at least 10.
 
         Args:
             rows: number of training images.
@@ -190,7 +191,7 @@ class SOPSettings(SOPOptions, SharedSettings):
         Example:
             >>> settings = SOPSettings().for_images(10_000, 32)
             >>> settings.channels, settings.epochs, settings.batch_size
-            ((32, 64, 64), 3, 64)
+            ((32, 64, 64), 3, 32)
         """
         blocks = max(2, round(np.log2(side / 4)))
         chosen: dict[str, Any] = {
@@ -198,7 +199,7 @@ class SOPSettings(SOPOptions, SharedSettings):
             "channels": (32, *(64,) * (blocks - 1)),
             "epochs": int(np.clip(30_000 // rows, 3, 30)),
             "backbone_epochs": int(np.clip(120_000 // rows, 5, 60)),
-            "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 64)),
+            "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 32)),
         }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
         chosen["patience"] = _patience(self.patience, chosen["epochs"])

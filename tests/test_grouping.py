@@ -28,7 +28,7 @@ def test_keep_must_be_a_fraction(keep):
 
 
 def test_keeping_nothing_is_refused():
-    with pytest.raises(ValueError, match="keeps none; raise keep to at least 0.25"):
+    with pytest.raises(ValueError, match=r"keeps none; raise keep to at least 0\.25"):
         grouping.keep_count(4, 0.2)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import naejax
 from naejax.cli import main
+from naejax.runs.images import _examples
 from naejax.vision import explain_images
 
 CLASSES = {"square, triangle", "square, cross", "disc, triangle", "disc, cross"}
@@ -178,3 +179,9 @@ def test_images_are_listed_with_the_tables(capsys):
     main(["datasets"])
     text = capsys.readouterr().out
     assert text.index("diabetes") < text.index("shapes") and "32 x 32 x 3" in text
+
+
+def test_the_picture_shows_every_class_in_turn():
+    target = np.array([2, 2, 2, 0, 2, 1, 1, 0, 2])
+    assert _examples(target).tolist() == [0, 3, 5, 1, 6, 7]
+    assert _examples(np.ones((9, 2))).tolist() == [0, 1, 2, 3, 4, 5]

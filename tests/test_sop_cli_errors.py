@@ -34,7 +34,7 @@ BAD_TRAINING = {
     "keep is 0.0": [*SOP, "--data", "DRAWN", "--keep", "0"],
     "keep is 2.0": [*SOP, "--data", "DRAWN", "--keep", "2"],
     "keeps none": [*SOP, "--data", "DRAWN", "--keep", "0.001"],
-    "num_groups is 999": [*SOP, "--data", "DRAWN", "--num-groups", "999"],
+    "num_groups is 9999": [*SOP, "--data", "DRAWN", "--num-groups", "9999"],
     "num_groups is 0": [*SOP, "--data", "DRAWN", "--num-groups", "0"],
     "heads is 0": [*SOP, "--data", "DRAWN", "--heads", "0"],
     "blur of size 2": [*SOP, "--data", "DRAWN", "--blur", "2"],

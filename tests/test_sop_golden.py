@@ -80,9 +80,7 @@ def test_masks_are_the_same_parts(case):
 )
 def test_every_part_is_the_same_number(case, name, value):
     file, _, _, output = case
-    np.testing.assert_allclose(
-        value(output), file[f"out/{name}"], rtol=1e-5, atol=1e-5
-    )
+    np.testing.assert_allclose(value(output), file[f"out/{name}"], rtol=1e-5, atol=1e-5)
 
 
 def test_the_backbone_is_the_same(case):

@@ -19,9 +19,9 @@ from naejax.settings import SOPOptions, SOPSettings
 from naejax.vision import (
     ImageBackbone,
     ImageSOP,
-    check_backbone,
     evaluate_images,
     explain_images,
+    fit_sop,
     predict_images,
     score_images,
     state,
@@ -301,8 +301,8 @@ def test_backbones_of_other_images_are_refused(classifier):
     images = make_shapes(10, side=16)
     dataset = ImageDataset("s", "s", tuple("abcd"), (), images, images, images)
     with pytest.raises(ValueError, match="got images of 16 x 16 x 3"):
-        check_backbone(classifier.backbone, dataset)
+        fit_sop(dataset, classifier.backbone, SOPSettings())
     same = Images(images.x[:, :12], images.target)
     dataset = ImageDataset("s", "s", tuple("abcd"), (), same, same, same)
     with pytest.raises(ValueError, match="predicts a; b; c, s has a; b; c; d"):
-        check_backbone(classifier.backbone, dataset)
+        fit_sop(dataset, classifier.backbone, SOPSettings())

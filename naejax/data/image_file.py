@@ -32,7 +32,7 @@ def read_npz(path: str | Path) -> ImageSource:
         >>> source.images.x.shape, source.classes, source.images.target
         ((3, 8, 8, 1), ('cat', 'dog'), array([0, 1, 0], dtype=int32))
     """
-    arrays = _read_arrays(Path(path))
+    arrays = read_arrays(Path(path))
     for name in ("x", "y"):
         if name not in arrays:
             raise ValueError(
@@ -46,7 +46,7 @@ def read_npz(path: str | Path) -> ImageSource:
     return ImageSource(images, classes, targets)
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """The arrays by name; pickled objects are never loaded."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:

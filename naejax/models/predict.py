@@ -1,14 +1,13 @@
 """Prediction whose result for a row does not depend on the rows beside it."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-
-from naejax.types import NAEOutput
 
 
 @partial(jax.jit, static_argnums=0)
@@ -18,7 +17,7 @@ def _apply(model: nn.Module, variables, x):
 
 def predict(
     model: nn.Module, variables, x: ArrayLike, *, chunk_rows: int | None = None
-) -> NAEOutput:
+) -> Any:
     """Applies a model to any number of rows, in chunks of one fixed size.
 
     The last chunk is padded, so one program is compiled, memory is bounded, and a

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from naejax.data.images import ImageDataset, take_images
+from naejax.data.images import ImageDataset, Images
 from naejax.evaluation import Scores
 from naejax.explain import plot_groups
 from naejax.runs.folder import png
@@ -162,26 +162,27 @@ def _table(
     return "\n".join(lines)
 
 
-def draw_groups(dataset: ImageDataset, output: SOPOutput) -> bytes:
-    """Draws the groups of the first test images, and how they add up.
+def draw_groups(dataset: ImageDataset, images: Images, output: SOPOutput) -> bytes:
+    """Draws the groups of some test images, and how they add up.
 
     Args:
-        dataset: the images.
-        output: of `naejax.vision.explain_images` for as many of them as to draw.
+        dataset: tells what the outputs are.
+        images: those to draw.
+        output: of `naejax.vision.explain_images` for them.
 
     Returns:
         The picture as PNG.
 
     Example:
         >>> import numpy as np
-        >>> from naejax.data import load_images
+        >>> from naejax.data import load_images, take_images
         >>> masks, ones = np.ones((2, 1, 8, 8)), np.ones((2, 1, 10))
         >>> output = SOPOutput(ones[:, 0], np.zeros(10), ones, masks, ones,
         ...                    ones[..., 0], ones, masks / 64)
-        >>> draw_groups(load_images("digits"), output)[1:4]
+        >>> digits = load_images("digits")
+        >>> draw_groups(digits, take_images(digits.test, slice(2)), output)[1:4]
         b'PNG'
     """
-    images = take_images(dataset.test, slice(len(output.prediction)))
     what = "the score of the predicted class" if dataset.classes else "the prediction"
     figure = plot_groups(
         images.x,

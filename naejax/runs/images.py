@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from naejax import artifact
-from naejax.data.images import ImageDataset
+from naejax.data.images import ImageDataset, take_images
 from naejax.files import new_folder, write_file
 from naejax.runs.folder import (
     MODEL_FILE,
@@ -28,7 +30,6 @@ from naejax.train.loop import FitResult
 from naejax.vision import (
     ImageBackbone,
     ImageSOP,
-    check_backbone,
     evaluate_images,
     explain_images,
     fit_backbone,
@@ -36,7 +37,7 @@ from naejax.vision import (
 )
 
 BACKBONE_FILE = "backbone.safetensors"
-_DRAWN = 6
+_DRAWN, _LOOKED_AT = 6, 500
 
 
 class _Phase(NamedTuple):
@@ -89,7 +90,6 @@ def train_image_run(
     backbone = None
     if settings.backbone is not None:
         backbone = load_backbone(settings.backbone)
-        check_backbone(backbone, dataset)
         settings = _around(backbone, settings)
     height, width = dataset.training.x.shape[1:3]
     settings = settings.for_images(len(dataset.training), min(height, width))
@@ -130,8 +130,9 @@ def train_image_run(
         names = [MODEL_FILE, BACKBONE_FILE]
         names += ["metrics.json", "history.csv", "config.json"]
         if find_spec("matplotlib"):
-            output = explain_images(fitted, dataset.test.x[:_DRAWN])
-            write_file(folder / "groups.png", draw_groups(dataset, output))
+            shown = take_images(dataset.test, _examples(dataset.test.target))
+            picture = draw_groups(dataset, shown, explain_images(fitted, shown.x))
+            write_file(folder / "groups.png", picture)
             names.append("groups.png")
         else:
             say("no groups.png: it needs matplotlib (pip install 'naejax[plot]')")
@@ -179,6 +180,15 @@ def _around(backbone: ImageBackbone, settings: SOPSettings) -> SOPSettings:
                 "trained one; leave out one of the two"
             )
     return replace(settings, **{name: getattr(backbone.model, name) for name in names})
+
+
+def _examples(target: np.ndarray) -> np.ndarray:
+    """Indices of a few examples; of classes the first of each, then the second."""
+    target = target[:_LOOKED_AT]
+    if target.ndim == 1:
+        place = [np.count_nonzero(target[:i] == c) for i, c in enumerate(target)]
+        return np.argsort(place, kind="stable")[:_DRAWN]
+    return np.arange(len(target))[:_DRAWN]
 
 
 def _summary(result: FitResult, seconds: float) -> dict[str, Any]:

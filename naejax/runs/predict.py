@@ -7,7 +7,7 @@ import numpy as np
 
 from naejax import artifact
 from naejax.data.columns import read_columns
-from naejax.data.image_file import _read_arrays
+from naejax.data.image_file import read_arrays
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import as_images
 from naejax.files import write_file
@@ -81,7 +81,7 @@ def _read_pixels(run: Path, data: str) -> np.ndarray:
         # The run's own seed: its test images are those that it was not trained on.
         config = json.loads((run / "config.json").read_text())
         return load_images(data, seed=int(config.get("seed", 0))).test.x
-    arrays = _read_arrays(Path(data))
+    arrays = read_arrays(Path(data))
     if "x" not in arrays:
         raise ValueError(
             f"{data} holds {', '.join(arrays) or 'no arrays'}, expected the array x; "

@@ -1,7 +1,7 @@
 """Sum-of-Parts on images: from images to a fitted model and back."""
 
 from naejax.vision.evaluate import evaluate_images
-from naejax.vision.fit import check_backbone, fit_backbone, fit_sop
+from naejax.vision.fit import fit_backbone, fit_sop
 from naejax.vision.fitted import (
     ImageBackbone,
     ImageSOP,
@@ -13,7 +13,6 @@ from naejax.vision.fitted import (
 __all__ = [
     "ImageBackbone",
     "ImageSOP",
-    "check_backbone",
     "evaluate_images",
     "explain_images",
     "fit_backbone",

@@ -61,7 +61,9 @@ def fit_backbone(
     # Before anything is trained, so that a mistake does not cost an hour.
     grid = _grid(cnn, dataset, chosen)
     centre, spread = _target_scale(dataset)
-    model = PatchMasked(cnn, grid, chosen.mask_rate)
+    # Patches larger than a part leave whole things out, as groups do.
+    patches = tuple(max(1, parts // 2) for parts in grid)
+    model = PatchMasked(cnn, patches, chosen.mask_rate)
     x = dataset.training.x
     # Compiled: initialising one operation at a time takes seconds.
     variables = jax.jit(model.init)(jax.random.key(seed), x[:1])
@@ -125,9 +127,9 @@ def fit_sop(
         >>> settings = SOPSettings(num_groups=4, epochs=1)
         >>> fitted, _ = fit_sop(digits, backbone, settings, progress=False)
         >>> fitted.model.num_groups, fitted.model.keep
-        (4, 0.2)
+        (4, 0.25)
     """
-    check_backbone(backbone, dataset)
+    _check_backbone(backbone, dataset)
     chosen = _chosen(dataset, settings)
     model = _sum_of_parts(backbone.model, backbone.variables, chosen)
     x = dataset.training.x
@@ -154,23 +156,8 @@ def fit_sop(
     return ImageSOP(model, result.variables, backbone), result
 
 
-def check_backbone(backbone: ImageBackbone, dataset: ImageDataset) -> None:
-    """Refuses a backbone that was trained on other images.
-
-    Args:
-        backbone: to be used.
-        dataset: images to use it on.
-
-    Raises:
-        ValueError: if they differ in the size of the images or in the outputs.
-
-    Example:
-        >>> from naejax.data import load_images
-        >>> digits = load_images("digits")
-        >>> names = tuple("0123456789")
-        >>> check_backbone(ImageBackbone(CNN(10), {}, (8, 8, 1), names, (), (), ()),
-        ...                digits)
-    """
+def _check_backbone(backbone: ImageBackbone, dataset: ImageDataset) -> None:
+    """Refuses a backbone that was trained on other images."""
     check_shape(backbone, dataset.training.x)
     if (backbone.classes, backbone.targets) != (dataset.classes, dataset.targets):
         trained = "; ".join(backbone.classes or backbone.targets)
@@ -208,7 +195,20 @@ def _chosen(dataset: ImageDataset, settings: SOPSettings) -> Any:
             f"to all {height} x {width} pixels along each axis, and encoder shared or "
             "copy; leave it out to take the features' own grid"
         )
+    if chosen.grid is None and chosen.encoder != "patches":
+        # Finer than the features, so that groups follow the outlines of things.
+        sides = (min(s, 2 * (s >> (blocks - 1))) for s in (height, width))
+        chosen = replace(chosen, grid=tuple(sides))
+    if chosen.finetune == "auto":
+        chosen = replace(chosen, finetune="none" if dataset.classes else "head")
     return chosen
+
+
+def _tuned(cnn: CNN, variables: Any, chosen: Any) -> tuple[str, ...]:
+    """Layers of the backbone that train along with Sum-of-Parts."""
+    if chosen.finetune == "none":
+        return ()
+    return tuple(n for n in variables["params"] if not n.startswith("conv"))
 
 
 def _cnn(dataset: ImageDataset, chosen: Any) -> CNN:
@@ -235,11 +235,11 @@ def _sum_of_parts(cnn: CNN, variables: Any, chosen: Any) -> SumOfParts:
         encoder=chosen.encoder,
         standardise=chosen.standardise,
         grid=chosen.grid,
+        finetune=_tuned(cnn, variables, chosen),
         generator_scale=chosen.generator_scale,
         selector_scale=chosen.selector_scale,
         blur=chosen.blur,
         blur_sigma=chosen.blur_sigma,
-        finetune=chosen.finetune,
     )
 
 
