@@ -20,7 +20,7 @@ from naejax.settings import SOPSettings
 from naejax.vision import evaluate_images, fit_backbone, fit_sop
 
 SHAPES = SOPSettings()
-FIELDS = SOPSettings(keep=0.4)
+FIELDS = SOPSettings(keep=0.4, selector_scale=0.1)
 ABLATION = {
     "as trained by default": {},
     "signed scale": {"group_scale": "signed"},

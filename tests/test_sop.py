@@ -11,7 +11,6 @@ import pytest
 from naejax.models.backbones import from_function
 from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.groups import standardise
-from naejax.models.masking import masked_scores
 from naejax.models.sop import SumOfParts
 
 SETTINGS = [
@@ -183,20 +182,6 @@ def test_parts_finer_than_the_features(backbone, images):
         build(backbone, images, encoder="shared", grid=(8, 6), num_groups=49)
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 7, 15, 100])
-@pytest.mark.parametrize("kind", ["convolution", "product"])
-def test_chunks_change_nothing(backbone, images, chunk, kind):
-    """Convolutions unroll on CPUs, products loop on the device."""
-    if kind == "product":
-        weight = jax.random.normal(jax.random.key(3), (17 * 12 * 2, 4))
-        backbone = from_function(lambda w, x: x.reshape(len(x), -1) @ w, weight)
-    masks = jax.random.uniform(jax.random.key(4), (3, 5, 4, 3))
-    args = backbone.apply, backbone.params, images, masks
-    whole, _ = masked_scores(*args, chunk=15)
-    chunked, _ = masked_scores(*args, chunk=chunk)
-    np.testing.assert_allclose(chunked, whole, rtol=1e-5, atol=1e-5)
-
-
 def primitives(function, *args):
     return str(jax.make_jaxpr(function)(*args))
 
@@ -334,3 +319,21 @@ def test_class_weights_of_another_shape_are_refused(images):
     backbone = from_function(scores, {}, class_weights=np.ones((4, 3)))
     with pytest.raises(ValueError, match=r"\(4, 3\), expected \(4, 2\)"):
         SumOfParts(backbone, 4).init(jax.random.key(0), images)
+
+
+def test_last_layers_can_train_on_frozen_ones(backbone, images):
+    """Gradients reach the named layers and stop below: no convolution goes back."""
+    model, variables = build(backbone, images, finetune=["classifier", "dense_0"])
+    assert set(variables["params"]["backbone"]) == {"classifier", "dense_0"}
+    assert set(variables["backbone"]["params"]) == {"conv_0_0", "conv_1_0"}
+
+    def loss(params):
+        return model.apply({**variables, "params": params}, images).prediction.sum()
+
+    forward = primitives(loss, variables["params"]).count("conv_general_dilated[")
+    backward = primitives(jax.grad(loss), variables["params"])
+    assert backward.count("conv_general_dilated[") == forward
+    grads = jax.grad(loss)(variables["params"])["backbone"]
+    assert all((g != 0).any() for g in jax.tree.leaves(grads))
+    with pytest.raises(ValueError, match=r"names \['head'\], expected parameters"):
+        build(backbone, images, finetune=("head",))
