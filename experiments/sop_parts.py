@@ -1,10 +1,10 @@
 """Sum-of-Parts where the truth is known: drawn shapes and lognormal fields.
 
 Command: python experiments/sop_parts.py [shapes fields ablation] [--seeds 3] [--quick]
-Time: on two cores about 4 minutes a seed for shapes, 4 for fields, 15 for the ablation.
-Score: shapes: accuracy within 3 points of the backbone, groups that overlap the true
-shapes by 0.5 and more (random ones by 0.15), insertion above gradients and random
-groups. Fields: mean squared error at most 1.5 times the backbone's.
+Time: a seed of shapes about 5 minutes on two cores, of fields 13 on busy ones.
+Score (seed 0): shapes: accuracy 0.98 (backbone 1.00), IoU of the groups used with the
+true shapes 0.59 (random groups 0.12), insertion 0.90 (gradients 0.89, integrated
+gradients 0.93, random groups 0.61). Fields: 1.4 times the backbone's squared error.
 
 The ablation takes away, one at a time, what goes beyond the published method.
 """
@@ -109,12 +109,12 @@ def run(name, settings, seeds, rows, numbers):
     show(f"{name}, {seeds} seeds", results)
 
 
-def ablate(rows, epochs):
+def ablate(usual, rows, epochs):
     """Sum-of-Parts with one thing changed at a time, around one backbone."""
     images = load_images("shapes", rows=rows)
-    backbone, _ = fit_backbone(images, SHAPES, progress=False)
+    backbone, _ = fit_backbone(images, usual, progress=False)
     for label, changes in ABLATION.items():
-        settings = replace(SHAPES, epochs=epochs, **changes)
+        settings = replace(usual, epochs=epochs, **changes)
         fitted, _ = fit_sop(images, backbone, settings, progress=False)
         scores = evaluate_images(fitted, images.test, num_curves=0)
         show(label, [shape_numbers(scores)])
@@ -140,8 +140,8 @@ def main():
         run("shapes", shapes, seeds, rows, shape_numbers)
     if "fields" in options.what:
         run("fields", fields, seeds, rows or FIELD_ROWS, field_numbers)
-    if "ablation" in options.what and not options.quick:
-        ablate(rows, epochs=2)
+    if "ablation" in options.what:
+        ablate(shapes, rows, epochs=1 if options.quick else 2)
 
 
 if __name__ == "__main__":
