@@ -5,7 +5,7 @@ Time: about 6 minutes on two cores.
 Score: test RMSE (100,000 USD); in x out (`small_uniform`) is what naejax uses.
 
 Both are Kaiming's uniform rule; kernels of encoders and experts differ by the square
-root of the layer's outputs. Same split, seeds and training as `table_scores.py`.
+root of the layer's outputs. The split is that of `naejax train`.
 """
 
 import argparse

@@ -1,41 +1,75 @@
 """naejax: self-explaining models in JAX.
 
 `NAE` is Neural Additive Experts: a score that is a sum of one contribution per
-feature, each the gated mixture of that feature's experts. `SumOfParts` wraps any
-backbone: a score that is a sparse weighted sum of the backbone's scores on learned
-groups of parts.
+feature, each the gated mixture of that feature's experts; `NAERegressor` and
+`NAEClassifier` are its scikit-learn estimators. `SumOfParts` wraps any backbone: a
+score that is a sparse weighted sum of the backbone's scores on learned groups of parts.
+
+Names are imported when first used: `to_numpy_predictor` needs no JAX.
 """
 
-from naejax import interop
-from naejax.artifact import load, save
-from naejax.models import backbones
-from naejax.models.nae import NAE, contribution_range
-from naejax.models.predict import predict
-from naejax.models.sop import SumOfParts
-from naejax.objectives import losses, penalties
-from naejax.ops.sparsemax import sparsemax
-from naejax.train.loop import FitResult, TrainingDivergedError, fit
-from naejax.types import Backbone, BackboneOutput, NAEOutput, SOPOutput
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from naejax import interop
+    from naejax.artifact import load, save
+    from naejax.estimators import NAEClassifier, NAERegressor
+    from naejax.models import backbones
+    from naejax.models.ensemble import NAEEnsemble
+    from naejax.models.nae import NAE, contribution_range, place_knots
+    from naejax.models.predict import predict
+    from naejax.models.sop import SumOfParts
+    from naejax.objectives import losses, penalties
+    from naejax.ops.sparsemax import sparsemax
+    from naejax.serving import to_numpy_predictor
+    from naejax.stablehlo import export
+    from naejax.train.loop import FitResult, TrainingDivergedError, fit
+    from naejax.types import Backbone, BackboneOutput, NAEOutput, SOPOutput
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "NAE",
-    "Backbone",
-    "BackboneOutput",
-    "FitResult",
-    "NAEOutput",
-    "SOPOutput",
-    "SumOfParts",
-    "TrainingDivergedError",
-    "backbones",
-    "contribution_range",
-    "fit",
-    "interop",
-    "load",
-    "losses",
-    "penalties",
-    "predict",
-    "save",
-    "sparsemax",
-]
+_PLACES = {
+    "NAE": "models.nae",
+    "NAEClassifier": "estimators",
+    "NAEEnsemble": "models.ensemble",
+    "NAEOutput": "types",
+    "NAERegressor": "estimators",
+    "Backbone": "types",
+    "BackboneOutput": "types",
+    "FitResult": "train.loop",
+    "SOPOutput": "types",
+    "SumOfParts": "models.sop",
+    "TrainingDivergedError": "train.loop",
+    "backbones": "models",
+    "contribution_range": "models.nae",
+    "export": "stablehlo",
+    "fit": "train.loop",
+    "interop": "",
+    "load": "artifact",
+    "losses": "objectives",
+    "penalties": "objectives",
+    "place_knots": "models.nae",
+    "predict": "models.predict",
+    "save": "artifact",
+    "sparsemax": "ops.sparsemax",
+    "to_numpy_predictor": "serving",
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'naejax' has no attribute {name!r}")
+    place = f"naejax.{_PLACES[name]}".removesuffix(".")
+    if name in ("backbones", "interop", "losses", "penalties"):
+        value: Any = importlib.import_module(f"{place}.{name}")
+    else:
+        value = getattr(importlib.import_module(place), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -3,56 +3,66 @@
 Loading executes nothing from the file and checks every shape before use.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 from flax.errors import FlaxError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as serialize
 
-from naejax.data import state as table_state
-from naejax.files import write_file
+from naejax import table_file
+from naejax.container import (
+    Header,
+    Index,
+    blaming,
+    read_container,
+    read_index,
+    write_container,
+)
+from naejax.layout import model_config
+from naejax.models.ensemble import NAEEnsemble
 from naejax.models.nae import NAE
+from naejax.objectives import losses
+from naejax.table_file import ESTIMATOR, FORMAT, Tensors
 from naejax.tabular import TabularNAE
-from naejax.vision import ImageBackbone, ImageSOP
+from naejax.tabular.fitted import CUSTOM_LOSS
 from naejax.vision import state as image_state
 
-FORMAT = 1
-Fitted = TabularNAE | ImageSOP | ImageBackbone
-_MODEL_FIELDS = (
-    "num_outputs",
-    "num_experts",
-    "top_k",
-    "hidden",
-    "gate",
-    "gate_rank",
-    "dropout",
-    "expert_dropout",
-)
-_ENCODER = "encoder/"
-"""Tensors that are no parameters: their shapes belong to the table's encoder."""
+_KIND_OF = {
+    "TabularNAE": "nae",
+    "NAERegressor": "estimator",
+    "NAEClassifier": "estimator",
+    "ImageSOP": "sop",
+    "ImageBackbone": "backbone",
+}
 
 
-def save(path: str | Path, fitted: Fitted) -> None:
+def save(
+    path: str | Path, fitted: Any, summary: Mapping[str, Any] | None = None
+) -> None:
     """Saves a fitted model with its configuration and all that is needed to use it.
 
-    The file is written beside, fsynced and renamed: it is whole or not there.
+    The file is written beside, fsynced and renamed: it is whole or not there. Its
+    header holds the format, the version of naejax, the kind of model, its whole
+    configuration with columns and labels, a checksum of the file, and the summary.
 
     Args:
         path: of the file, by custom ``*.safetensors``.
-        fitted: a fitted model of a table or of images, or a backbone of images.
+        fitted: a fitted estimator, model of a table or of images, or backbone.
+        summary: plain values worth knowing of the training, such as rows, epochs,
+            seconds and scores; `describe` gives them back, None for NaN.
 
     Raises:
-        ValueError: if a parameter is NaN or infinite, or the path is a folder.
+        ValueError: if it is not fitted, a parameter is NaN or infinite, or the path is
+            a folder.
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> from naejax.data import infer_schema
         >>> from naejax.settings import Settings
         >>> from naejax.tabular import fit_table
@@ -60,16 +70,22 @@ def save(path: str | Path, fitted: Fitted) -> None:
         >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),
         ...                       Settings(epochs=1), progress=False)
         >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
-        >>> save(path, fitted)
-        >>> load(path).model == fitted.model
-        True
+        >>> save(path, fitted, {"rows": 64})
+        >>> load(path).model == fitted.model, describe(path)["summary"]
+        (True, {'rows': 64})
     """
-    names = {TabularNAE: "nae", ImageSOP: "sop", ImageBackbone: "backbone"}
-    name = names[type(fitted)]
-    header, tensors = _KINDS[name].to_state(fitted)
-    _check_finite(tensors, path)
-    header = {"format": FORMAT, "kind": name, **header}
-    write_file(path, serialize(tensors, {"naejax": json.dumps(header)}))
+    kind = _KIND_OF.get(type(fitted).__name__)
+    if kind is None:
+        raise ValueError(
+            f"got a {type(fitted).__name__}, expected one of {', '.join(_KIND_OF)}"
+        )
+    state, tensors = _KINDS[kind].to_state(fitted)
+    header = {"format": FORMAT, "version": version("naejax"), "kind": kind, **state}
+    if summary is not None:
+        header["summary"] = _plain(summary)
+    with blaming(path):
+        table_file.check_finite(tensors)
+    write_container(path, header, tensors)
 
 
 def load(path: str | Path) -> Any:
@@ -88,6 +104,7 @@ def load(path: str | Path) -> Any:
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> from naejax.data import infer_schema
         >>> from naejax.settings import Settings
         >>> from naejax.tabular import explain_rows, fit_table
@@ -100,122 +117,152 @@ def load(path: str | Path) -> Any:
         >>> bool((before == explain_rows(load(path), columns).prediction).all())
         True
     """
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"{path} {what}, expected a model file that naejax saved")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})["naejax"])
-            kind = _kind(header, path)
-            # Shapes come from the file's index: nothing is allocated before the check.
-            shapes = {k: tuple(file.get_slice(k).get_shape()) for k in file.keys()}
-            _check_shapes(shapes, kind.shapes(header), path)
-            tensors = {name: file.get_tensor(name) for name in shapes}
-        _check_finite(tensors, path)
-        return kind.from_state(header, tensors)
-    except (SafetensorError, FlaxError, KeyError, TypeError, json.JSONDecodeError) as e:
-        raise ValueError(
-            f"{path} is not a model that naejax saved, or it is damaged "
-            f"({type(e).__name__}: {e})"
-        ) from e
+    header, tensors = read_container(path, _check)
+    with blaming(path):
+        table_file.check_finite(tensors)
+        try:
+            return _kind(header).from_state(header, tensors)
+        except FlaxError as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _table_to_state(fitted: TabularNAE) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """A model of a table as a header and tensors."""
-    params = traverse_util.flatten_dict(fitted.variables["params"], sep="/")
-    tensors = {f"params/{k}": np.asarray(v) for k, v in params.items()}
-    encoder, arrays = table_state.to_state(fitted.encoder)
-    tensors |= {f"{_ENCODER}{k}": np.asarray(v) for k, v in arrays.items()}
-    header = {
-        "model": {name: getattr(fitted.model, name) for name in _MODEL_FIELDS},
-        "encoder": encoder,
-        "loss": fitted.loss,
-    }
-    return header, tensors
+def describe(path: str | Path) -> dict[str, Any]:
+    """What the header of a model file says; its parameters are not read.
 
+    Args:
+        path: of the file.
 
-def _table_shapes(header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the parameters that a header asks for."""
-    row = np.zeros((1, len(header["encoder"]["codecs"])), np.float32)
-    shapes = jax.eval_shape(_nae(header).init, jax.random.key(0), row)["params"]
-    flat = traverse_util.flatten_dict(shapes, sep="/")
-    return {f"params/{k}": v.shape for k, v in flat.items()}
+    Returns:
+        Plain values: ``format``, ``version`` of naejax, ``kind``, the configuration,
+        and the ``summary`` of the training that `save` was given, if any.
 
+    Raises:
+        ValueError: if the file is missing, damaged or of another format.
 
-def _table_from_state(
-    header: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
-) -> TabularNAE:
-    """A model of a table from its header and tensors."""
-    size = len(_ENCODER)
-    arrays = {k[size:]: v for k, v in tensors.items() if k.startswith(_ENCODER)}
-    params = {k: v for k, v in tensors.items() if not k.startswith(_ENCODER)}
-    variables = traverse_util.unflatten_dict(params, sep="/")
-    encoder = table_state.from_state(header["encoder"], arrays)
-    return TabularNAE(_nae(header), variables, encoder, str(header["loss"]))
-
-
-def _nae(header: Mapping[str, Any]) -> NAE:
-    """The module of a header."""
-    settings = {name: header["model"][name] for name in _MODEL_FIELDS}
-    return NAE(**{**settings, "hidden": tuple(settings["hidden"])})
+    Example:
+        >>> import tempfile, jax, numpy as np
+        >>> from naejax.models.cnn import CNN
+        >>> from naejax.vision import ImageBackbone
+        >>> cnn = CNN(2, channels=(4, 4))
+        >>> variables = cnn.init(jax.random.key(0), np.ones((1, 8, 8, 1)))
+        >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
+        >>> save(path, ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
+        ...                          (0.0, 0.0), (1.0, 1.0)))
+        >>> describe(path)["kind"], describe(path)["classes"]
+        ('backbone', ['a', 'b'])
+    """
+    header, index = read_index(path)
+    with blaming(path):
+        _check(header, index)
+    return header
 
 
 class _Kind(NamedTuple):
     """How one type of fitted model becomes a header and tensors, and back."""
 
-    to_state: Callable[[Any], tuple[dict[str, Any], dict[str, np.ndarray]]]
-    shapes: Callable[[Mapping[str, Any]], dict[str, tuple[int, ...]]]
-    from_state: Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Any]
+    fields: set[str]
+    to_state: Callable[[Any], tuple[Header, Tensors]]
+    check: Callable[[Header, Index], None]
+    from_state: Callable[[Header, Tensors], Any]
 
 
-_IMAGES = _Kind(image_state.to_state, image_state.state_shapes, image_state.from_state)
+def _check(header: Header, index: Index) -> None:
+    """Refuses a header and shapes of no model, before any tensor is read."""
+    _kind(header).check(header, index)
+
+
+def _kind(header: Header) -> _Kind:
+    """What a header is of."""
+    fields = {name: kind.fields for name, kind in _KINDS.items()}
+    return _KINDS[table_file.check_header(header, fields)]
+
+
+def _table_from_state(header: Header, tensors: Tensors) -> TabularNAE:
+    """A model of a table from its header and tensors."""
+    loss = header["loss"]
+    if loss != CUSTOM_LOSS:
+        losses.get(loss)
+    return TabularNAE(
+        _model(header),
+        traverse_util.unflatten_dict(table_file.variables(tensors), sep="/"),
+        table_file.table_encoder(header, tensors),
+        loss,
+        header.get("loss_parameter"),
+    )
+
+
+def _estimator_to_state(estimator: Any) -> tuple[Header, Tensors]:
+    """A fitted estimator as a header and tensors."""
+    from naejax.estimators.state import to_state
+
+    state, fitted, arrays = to_state(estimator)
+    header, tensors = table_file.table_state(fitted)
+    summary = {"rows": fitted.encoder.rows, "epochs": state["n_iter"]}
+    summary["best_epoch"] = state["best_epoch"]
+    tensors |= {ESTIMATOR + name: array for name, array in arrays.items()}
+    return {**header, "estimator": state, "summary": summary}, tensors
+
+
+def _estimator_from_state(header: Header, tensors: Tensors) -> Any:
+    """An estimator from its header and tensors."""
+    from naejax.estimators.state import from_state
+
+    arrays = {
+        name.removeprefix(ESTIMATOR): array
+        for name, array in tensors.items()
+        if name.startswith(ESTIMATOR)
+    }
+    fitted = _table_from_state(header, tensors)
+    return from_state(header["estimator"], fitted, arrays)
+
+
+def _model(header: Header) -> NAE | NAEEnsemble:
+    """The module of a header."""
+    fields = model_config(header)._asdict()
+    members, dtype = fields.pop("members"), fields.pop("dtype")
+    model = NAE(**fields, dtype=dtype and jnp.dtype(dtype))
+    return model if members is None else NAEEnsemble(model, members)
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON knows it."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check_images(header: Header, index: Index) -> None:
+    """Refuses images' models whose shapes are not those of the header."""
+    cnn = header["backbone"]
+    # Shapes are found by tracing, which would take hours on a million layers.
+    if cnn["depth"] * len(cnn["channels"]) + len(cnn["hidden"]) > len(index):
+        raise ValueError(
+            "the backbone has more layers than the file has arrays; save it again"
+        )
+    table_file.check_shapes(index, image_state.state_shapes(header))
+
+
 _KINDS = {
-    "nae": _Kind(_table_to_state, _table_shapes, _table_from_state),
-    "sop": _IMAGES,
-    "backbone": _IMAGES,
+    "nae": _Kind(
+        table_file.FIELDS,
+        table_file.table_state,
+        table_file.check_table,
+        _table_from_state,
+    ),
+    "estimator": _Kind(
+        table_file.ESTIMATOR_FIELDS,
+        _estimator_to_state,
+        table_file.check_table,
+        _estimator_from_state,
+    ),
 }
-
-
-def _kind(header: Mapping[str, Any], path: Path) -> _Kind:
-    """What a header is of; files of the first version do not say that it is a NAE."""
-    if header["format"] != FORMAT:
-        raise ValueError(
-            f"{path} has format {header['format']!r}, this naejax reads {FORMAT}; "
-            "update naejax, or save the model again with this version"
-        )
-    kind = header.get("kind", "nae")
-    if kind not in _KINDS:
-        raise ValueError(
-            f"{path} holds a model of kind {kind!r}, this naejax knows "
-            f"{', '.join(_KINDS)}; update naejax"
-        )
-    return _KINDS[kind]
-
-
-def _check_shapes(
-    shapes: Mapping[str, tuple[int, ...]],
-    expected: Mapping[str, tuple[int, ...]],
-    path: Path,
-) -> None:
-    """Refuses parameters that are not those of the header."""
-    found = {k: v for k, v in shapes.items() if not k.startswith(_ENCODER)}
-    if found != expected:
-        wrong = sorted(set(found.items()) ^ set(expected.items()))[0]
-        raise ValueError(
-            f"{path}: tensor {wrong[0]!r} does not have the shape that the file's "
-            "configuration asks for; save the model again"
-        )
-
-
-def _check_finite(tensors: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Refuses parameters that are NaN or infinite."""
-    for name, tensor in tensors.items():
-        # The encoder of a table has NaN where a number cannot be missing.
-        if not name.startswith(_ENCODER) and not math.isfinite(
-            np.abs(tensor).max(initial=0.0)
-        ):
-            raise ValueError(
-                f"{path}: tensor {name!r} holds NaN or infinite numbers; train the "
-                "model again"
-            )
+_KINDS |= {
+    kind: _Kind(
+        image_state.FIELDS, image_state.to_state, _check_images, image_state.from_state
+    )
+    for kind in ("sop", "backbone")
+}

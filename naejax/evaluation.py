@@ -176,7 +176,10 @@ def _design(schema: Schema, columns: Columns) -> np.ndarray:
     for feature in schema.features:
         column = columns[feature.name]
         if feature.kind == "numeric":
-            blocks.append(to_numbers(feature.name, column)[:, None])
+            largest = max(map(abs, feature.range or (0.0,)))
+            # Squares of larger numbers would overflow; a linear model needs no unit.
+            scale = largest if largest > 1e100 else 1.0
+            blocks.append(to_numbers(feature.name, column)[:, None] / scale)
         else:
             indicator = np.eye(len(feature.levels) + 1)[:, :-1]
             blocks.append(indicator[level_indices(feature.levels, column)])

@@ -1,7 +1,10 @@
 """The command line as a user walks it."""
 
+import contextlib
 import csv
+import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +14,11 @@ import pytest
 from naejax.cli import main
 
 QUICK = ["--epochs", "2", "--num-experts", "4", "--hidden", "8"]
+
+
+def train(homes, out):
+    """The words of a command that trains on the homes."""
+    return ["train", "--data", str(homes), "--target", "price", "--out", str(out)]
 
 
 def test_train_leaves_a_whole_run(run):
@@ -41,12 +49,18 @@ def test_train_leaves_a_whole_run(run):
     assert not [p for p in run.parent.iterdir() if p != run]  # no leftovers beside
 
 
-def test_train_prints_schema_and_scores(homes, tmp_path, capsys):
-    out = tmp_path / "run"
-    main(
-        ["train", "--data", str(homes), "--target", "price", "--out", str(out), *QUICK]
-    )
-    text = capsys.readouterr()
+@pytest.fixture(scope="module")
+def again(homes, tmp_path_factory):
+    """The same run once more, and what it printed."""
+    out = tmp_path_factory.mktemp("runs") / "again"
+    printed, bars = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(bars):
+        main([*train(homes, out), *QUICK])
+    return out, printed.getvalue(), bars.getvalue()
+
+
+def test_train_prints_schema_and_scores(again):
+    _, printed, bars = again
     for words in (
         "120 rows, 3 features",
         "categorical",
@@ -54,8 +68,8 @@ def test_train_prints_schema_and_scores(homes, tmp_path, capsys):
         "linear",
         "constant",
     ):
-        assert words in text.out
-    assert "epoch" in text.err  # the progress bar
+        assert words in printed
+    assert "epoch" in bars  # the progress bar
 
 
 def test_predict_writes_parts_that_add_up(run, homes, tmp_path):
@@ -83,22 +97,9 @@ def test_predict_takes_reordered_columns_and_unseen_categories(run, tmp_path):
     assert len(out.read_text().splitlines()) == 3
 
 
-def test_same_command_gives_bitwise_the_same_model(run, homes, tmp_path):
-    again = tmp_path / "again"
-    main(
-        [
-            "train",
-            "--data",
-            str(homes),
-            "--target",
-            "price",
-            "--out",
-            str(again),
-            *QUICK,
-        ]
-    )
+def test_same_command_gives_bitwise_the_same_model(run, again):
     name = "model.safetensors"
-    assert (run / name).read_bytes() == (again / name).read_bytes()
+    assert (run / name).read_bytes() == (again[0] / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["wine", "breast-cancer"])
@@ -135,21 +136,11 @@ def test_help_needs_no_data(capsys):
     assert "--learning-rate" in capsys.readouterr().out
 
 
-def test_overwrite_replaces_the_run(homes, tmp_path):
+def test_overwrite_replaces_the_run(run, homes, tmp_path):
     out = tmp_path / "run"
-    base = [
-        "train",
-        "--data",
-        str(homes),
-        "--target",
-        "price",
-        "--out",
-        str(out),
-        *QUICK,
-    ]
-    main(base)
+    shutil.copytree(run, out)
     before = (out / "model.safetensors").read_bytes()
-    main([*base, "--overwrite", "--seed", "1"])
+    main([*train(homes, out), *QUICK, "--overwrite", "--seed", "1"])
     assert (out / "model.safetensors").read_bytes() != before
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 

@@ -10,6 +10,7 @@ from naejax.data.encoding import (
     from_normal,
     level_codes,
     out_of_fold_statistics,
+    standard_deviation,
     target_statistics,
     to_normal,
 )
@@ -226,3 +227,11 @@ def test_leave_one_out_would_give_the_label_away():
 def test_fewer_rows_than_folds(rows):
     levels, labels = np.arange(rows), np.arange(float(rows))
     assert np.isfinite(out_of_fold_statistics(levels, labels, rows)).all()
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e200, 1.0, 1e-200, 1e-310])
+def test_standard_deviation_at_every_scale(scale):
+    values = np.random.default_rng(0).uniform(-1, 1, size=100)
+    got = standard_deviation(scale * values)
+    assert got == pytest.approx(scale * np.std(values), rel=1e-3)
+    assert standard_deviation(np.zeros(3)) == 0

@@ -1,5 +1,7 @@
 """Chunks of masked examples: the same numbers, in bounded memory."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,8 +15,8 @@ from naejax.models.sop import SumOfParts
 
 def test_memory_is_bounded_by_the_chunk():
     """Five times the groups need hardly more temporary memory than their results."""
-    cnn, x = cosmogrid_cnn(), jnp.ones((4, 66, 66, 1))
-    backbone = cnn_backbone(cnn, cnn.init(jax.random.key(0), x))
+    cnn, x = cosmogrid_cnn(), jnp.ones((2, 66, 66, 1))
+    backbone = cnn_backbone(cnn, jax.jit(cnn.init)(jax.random.key(0), x))
 
     def temporary(num_groups):
         model = SumOfParts(
@@ -32,14 +34,19 @@ def test_memory_is_bounded_by_the_chunk():
 @pytest.mark.parametrize("kind", ["convolution", "product"])
 def test_chunks_change_nothing(chunk, kind):
     """Convolutions unroll on CPUs, products loop on the device."""
-    images = jax.random.normal(jax.random.key(7), (3, 17, 12, 2))
-    cnn = CNN(4, channels=(5, 6), hidden=(7,))
-    backbone = cnn_backbone(cnn, cnn.init(jax.random.key(0), images))
+    rng = np.random.default_rng(7)
+    images = rng.normal(size=(3, 17, 12, 2)).astype(np.float32)
     if kind == "product":
-        weight = jax.random.normal(jax.random.key(3), (17 * 12 * 2, 4))
+        weight = rng.normal(size=(17 * 12 * 2, 4)).astype(np.float32)
         backbone = from_function(lambda w, x: x.reshape(len(x), -1) @ w, weight)
-    masks = jax.random.uniform(jax.random.key(4), (3, 5, 4, 3))
-    args = backbone.apply, backbone.params, images, masks
-    whole, _ = masked_scores(*args, chunk=15)
-    chunked, _ = masked_scores(*args, chunk=chunk)
+    else:
+        cnn = CNN(4, channels=(5, 6), hidden=(7,))
+        backbone = cnn_backbone(cnn, jax.jit(cnn.init)(jax.random.key(0), images))
+    masks = rng.uniform(size=(3, 5, 4, 3)).astype(np.float32)
+
+    def scores(chunk):
+        run = partial(masked_scores, backbone.apply, chunk=chunk)
+        return jax.jit(run)(backbone.params, images, masks)[0]
+
+    whole, chunked = scores(15), scores(chunk)
     np.testing.assert_allclose(chunked, whole, rtol=1e-5, atol=1e-5)

@@ -9,9 +9,11 @@ import optax
 import pytest
 
 from naejax.models.cnn import CNN, cnn_backbone
+from naejax.models.predict import predict
 from naejax.models.sop import SumOfParts
 from naejax.objectives import losses
-from naejax.train import loop
+from naejax.ops.chunks import must_unroll
+from naejax.train import chunk
 from naejax.train.batch import Batch, make_batch
 from naejax.train.loop import fit, make_run_chunk
 from naejax.train.step import init_state, make_train_step
@@ -24,7 +26,7 @@ def case():
     x = rng.normal(size=(16, 8, 8, 1)).astype(np.float32)
     y = rng.integers(3, size=16).astype(np.int32)
     cnn = CNN(3, channels=(4, 6), hidden=(5,))
-    backbone = cnn_backbone(cnn, cnn.init(jax.random.key(0), x))
+    backbone = cnn_backbone(cnn, jax.jit(cnn.init)(jax.random.key(0), x))
     model = SumOfParts(backbone, 3, num_groups=4, keep=0.3, encoder="copy")
     return model, jax.jit(model.init)(jax.random.key(1), x), x, y
 
@@ -67,7 +69,7 @@ def test_steps_one_by_one_are_the_steps_of_the_scan(case, monkeypatch):
 
     results = {}
     for unroll in (True, False):
-        monkeypatch.setattr(loop, "must_unroll", lambda jaxpr, u=unroll: u)
+        monkeypatch.setattr(chunk, "must_unroll", lambda jaxpr, u=unroll: u)
         state = init_state(jax.tree.map(jnp.array, variables), optimizer, seed=0)
         state, metrics = make_run_chunk(counted)(state, make_batch(x, y), rows)
         results[unroll] = (state.params, metrics)
@@ -85,8 +87,8 @@ def test_a_step_that_convolves_leaves_the_scan(case):
     def forward(x):
         return model.apply(variables, x).prediction
 
-    assert loop.must_unroll(jax.make_jaxpr(forward)(x))
-    assert not loop.must_unroll(jax.make_jaxpr(lambda x: x @ x.mT)(x))
+    assert must_unroll(jax.make_jaxpr(forward)(x))
+    assert not must_unroll(jax.make_jaxpr(lambda x: x @ x.mT)(x))
 
 
 def test_the_callers_variables_survive_and_the_best_epoch_is_whole(case):
@@ -105,5 +107,6 @@ def test_the_callers_variables_survive_and_the_best_epoch_is_whole(case):
     jax.tree.map(np.testing.assert_array_equal, before, variables)
     assert jax.tree.structure(result.variables) == jax.tree.structure(dict(variables))
     best = min(h["validation"] for h in result.history)
-    score = losses.softmax_cross_entropy(model.apply(result.variables, x).prediction, y)
+    prediction = predict(model, result.variables, x, chunk_rows=16).prediction
+    score = losses.softmax_cross_entropy(prediction, y)
     assert float(score.mean()) == pytest.approx(best, rel=1e-4)

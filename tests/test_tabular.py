@@ -1,9 +1,5 @@
 """A fitted table: units, links, classes, and the file that keeps it."""
 
-import json
-import struct
-
-import jax
 import numpy as np
 import pytest
 
@@ -178,73 +174,3 @@ def test_scores_agree_with_scikit_learn():
     loss = metrics.log_loss(labels, np.exp(log_probability))
     assert scores["log_loss"] == pytest.approx(loss)
     assert "auc" not in scores
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """The bytes of a good model file."""
-    columns = make_table("regression")
-    schema = infer_schema(columns, "y")
-    fitted, _ = fit_table(columns, columns, schema, QUICK, progress=False)
-    path = tmp_path_factory.mktemp("saved") / "model"
-    artifact.save(path, fitted)
-    return fitted, path.read_bytes()
-
-
-def edit_header(content: bytes, change) -> bytes:
-    """The same file with naejax's header changed."""
-    (length,) = struct.unpack("<Q", content[:8])
-    index = json.loads(content[8 : 8 + length])
-    header = json.loads(index["__metadata__"]["naejax"])
-    change(header)
-    index["__metadata__"]["naejax"] = json.dumps(header)
-    text = json.dumps(index).encode()
-    return struct.pack("<Q", len(text)) + text + content[8 + length :]
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (lambda b: b[: len(b) // 2], "not a model that naejax saved"),
-        (lambda b: b"", "not a model that naejax saved"),
-        (lambda b: b"garbage" * 100, "not a model that naejax saved"),
-        (lambda b: edit_header(b, lambda h: h.update(format=99)), "has format 99"),
-        (
-            lambda b: edit_header(b, lambda h: h["model"].update(num_experts=5)),
-            "does not have the shape",
-        ),
-        (
-            lambda b: edit_header(b, lambda h: h["model"].update(gate="magic")),
-            "gate is 'magic'",
-        ),
-        (lambda b: edit_header(b, lambda h: h.pop("loss")), "not a model"),
-        (lambda b: edit_header(b, lambda h: h["encoder"].pop("rows")), "encoder"),
-    ],
-)
-def test_damaged_files_are_refused(saved, tmp_path, damage, message):
-    path = tmp_path / "model"
-    path.write_bytes(damage(saved[1]))
-    with pytest.raises(ValueError, match=message):
-        artifact.load(path)
-
-
-def test_nan_parameters_are_neither_saved_nor_loaded(saved, tmp_path):
-    fitted, content = saved
-    broken = jax.tree.map(lambda a: np.full_like(a, np.nan), fitted.variables)
-    with pytest.raises(ValueError, match="NaN"):
-        artifact.save(
-            tmp_path / "model",
-            fitted.__class__(fitted.model, broken, fitted.encoder, fitted.loss),
-        )
-    assert not list(tmp_path.iterdir())
-    path = tmp_path / "model"
-    path.write_bytes(content[:-4] + struct.pack("<f", np.nan))
-    with pytest.raises(ValueError, match="NaN"):
-        artifact.load(path)
-
-
-def test_paths_that_are_no_model_are_named(tmp_path):
-    with pytest.raises(ValueError, match="is a folder"):
-        artifact.load(tmp_path)
-    with pytest.raises(ValueError, match="does not exist"):
-        artifact.load(tmp_path / "nothing")

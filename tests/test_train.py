@@ -11,7 +11,7 @@ import pytest
 from naejax import NAE, TrainingDivergedError, fit, losses, penalties
 from naejax.train import loop
 from naejax.train.batch import Batch, make_batch
-from naejax.train.evaluate import make_evaluate
+from naejax.train.evaluate import Evaluate, make_evaluate
 from naejax.train.step import init_state, make_train_step
 
 MODEL = NAE(num_experts=3, hidden=(8, 8))
@@ -30,7 +30,16 @@ def variables(data):
     return jax.jit(MODEL.init)(jax.random.key(0), data[0])
 
 
+@pytest.fixture(autouse=True)
+def no_programs_of_other_tests():
+    loop._kept_programs.cache_clear()
+
+
 quick = partial(fit, MODEL, progress=False, batch_size=32, epochs=3)
+
+
+def count_compilations(caplog, name):
+    return sum(f"Finished XLA compilation of jit({name})" in m for m in caplog.messages)
 
 
 def all_equal(a, b):
@@ -74,8 +83,9 @@ def test_rows_of_weight_zero_change_nothing(data, variables):
     step = jax.jit(make_train_step(MODEL, losses.squared, optimizer, STRENGTHS))
     state = init_state(variables, optimizer, seed=0)
     weight = jnp.ones(96).at[64:].set(0.0)
-    padded, sums = step(state, Batch(x, y.at[64:].set(1e6), weight))
-    short, _ = step(state, Batch(x[:64], y[:64], jnp.ones(64)))
+    known = x[:, 1:].at[64:].set(-1e6)
+    padded, sums = step(state, Batch(x, y.at[64:].set(1e6), weight, known))
+    short, _ = step(state, Batch(x[:64], y[:64], jnp.ones(64), x[:64, 1:]))
     for ours, theirs in zip(
         *map(jax.tree.leaves, (padded.params, short.params)), strict=True
     ):
@@ -110,6 +120,47 @@ def test_devices_together_make_the_step_of_one(data, variables, devices):
     ):
         np.testing.assert_allclose(a, b, atol=1e-6)
     np.testing.assert_allclose(psums, sums, rtol=1e-5)
+
+
+def test_an_offset_leaves_the_rest_to_the_model(data, variables):
+    """With the squared loss, an offset is the same as a smaller target."""
+    x, y = data
+    known = np.cos(3 * x[:, 1]).astype(np.float32)
+    rows = x, y, np.linspace(0.5, 1.5, 96), known
+    offset = quick(variables, rows, validation=rows, optimizer=1e-2)
+    rest = x, y - known, rows[2]
+    plain = quick(variables, rest, validation=rest, optimizer=1e-2)
+    for a, b in zip(
+        *map(jax.tree.leaves, (offset.variables, plain.variables)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+    for name in ("loss", "objective", "validation"):
+        assert offset.history[-1][name] == pytest.approx(
+            plain.history[-1][name], rel=1e-4
+        )
+
+
+def test_gradient_under_an_offset_by_finite_differences(data, variables):
+    x, y = map(jnp.asarray, data)
+    label, known = (y > 0).astype(jnp.int32), 3 * x[:, :1]
+    optimizer = optax.sgd(1.0)
+    step = jax.jit(make_train_step(MODEL, losses.logistic, optimizer, {}))
+    # At the start all gates are equal, and which experts are active jumps.
+    rng = np.random.default_rng(0)
+    start = jax.tree.map(lambda p: p + 0.3 * rng.normal(size=p.shape), variables)
+    state = init_state(jax.tree.map(jnp.float32, start), optimizer, seed=0)
+    after, _ = step(state, Batch(x, label, jnp.ones(96), known))
+    gradient = jax.tree.map(jnp.subtract, state.params, after.params)
+
+    @jax.jit
+    def objective(t):
+        params = jax.tree.map(lambda p, g: p + t * g, state.params, gradient)
+        score = MODEL.apply({"params": params}, x).prediction + known
+        return losses.logistic(score, label).mean()
+
+    slope = (objective(0.002) - objective(-0.002)) / 0.004
+    squares = sum((g**2).sum() for g in jax.tree.leaves(gradient))
+    assert float(slope) == pytest.approx(float(squares), rel=1e-2)
 
 
 def test_dropout_differs_between_steps_and_is_off_without_a_rate(data, variables):
@@ -208,18 +259,14 @@ def test_a_last_update_that_explodes_is_noticed(data, variables):
 def test_ctrl_c_keeps_the_best_so_far(data, variables, monkeypatch):
     calls = []
 
-    def interrupted(model, loss):
-        evaluate = make_evaluate(model, loss)
-
-        def call(*args):
+    class Interrupted(Evaluate):
+        def __call__(self, variables, batch):
             calls.append(1)
             if len(calls) == 3:
                 raise KeyboardInterrupt
-            return evaluate(*args)
+            return super().__call__(variables, batch)
 
-        return call
-
-    monkeypatch.setattr(loop, "make_evaluate", interrupted)
+    monkeypatch.setattr(loop, "make_evaluate", Interrupted)
     result = quick(variables, data, epochs=50, validation=data)
     assert result.stopped == "interrupted"
     assert len(result.history) == 2 and result.best_epoch in (1, 2)
@@ -236,33 +283,13 @@ def test_own_optimizer_and_own_loss(data, variables):
     assert result.history[0]["learning_rate"] is None
 
 
-def test_one_compilation_for_a_whole_training(data, variables, monkeypatch):
-    traces = []
-    original = loop.make_train_step
-
-    def counted(*args):
-        step = original(*args)
-
-        def call(state, batch):
-            traces.append(batch.x.shape)
-            return step(state, batch)
-
-        return call
-
-    monkeypatch.setattr(loop, "make_train_step", counted)
-    monkeypatch.setattr(loop, "_CHUNK_STEPS", 2)
-    result = quick(variables, data, batch_size=10, epochs=4)
-    # 9 steps an epoch in chunks of at most 2: five chunks of one step, one shape.
-    assert traces == [(10, 2)]
-    assert len(result.history) == 4
-
-
-def test_validation_loss_is_the_weighted_mean_over_padded_chunks(variables):
+@pytest.mark.parametrize("on_host", [False, True])
+def test_validation_loss_is_the_weighted_mean_over_padded_chunks(variables, on_host):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(1500, 2)).astype(np.float32)
-    y, weight = rng.normal(size=1500), rng.uniform(size=1500)
-    batch = make_batch(x, y, weight)
-    score = MODEL.apply(variables, x).prediction[:, 0]
+    y, weight, known = rng.normal(size=1500), rng.uniform(size=1500), x[:, 0] ** 2
+    batch = make_batch(x, y, weight, known, on_host=on_host)
+    score = MODEL.apply(variables, x).prediction[:, 0] + known
     expected = np.average((np.asarray(score) - y) ** 2, weights=weight)
     evaluate = make_evaluate(MODEL, losses.squared)
     got = evaluate(variables, batch)
@@ -306,25 +333,10 @@ def test_every_gate_and_output_count_learns(data, gate, outputs):
         (dict(patience=0), "patience is 0, expected at least 1"),
         (dict(loss="squird"), "did you mean 'squared'"),
         (dict(penalties={"variance": 1.0}), "expert_variance"),
+        (dict(device_budget=0), "device_budget is 0 bytes"),
+        (dict(device_budget=600), "pass at least"),
     ],
 )
 def test_wrong_arguments_are_refused(data, variables, arguments, message):
     with pytest.raises(ValueError, match=message):
         quick(variables, data, **arguments)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ((np.zeros(3), np.zeros(3)), "expected \\(rows, features\\)"),
-        ((np.zeros((0, 2)), np.zeros(0)), "at least one row"),
-        ((np.zeros((3, 2)), np.zeros(2)), "one target and one weight per row"),
-        ((np.full((3, 2), np.inf), np.zeros(3)), "infinite"),
-        ((np.zeros((3, 2)), np.array([0, np.nan, 0])), "target holds NaN"),
-        ((np.zeros((3, 2)), np.zeros(3), -np.ones(3)), "weights must be finite"),
-        ((np.zeros((3, 2)), np.zeros(3), np.zeros(3)), "not all zero"),
-    ],
-)
-def test_wrong_rows_are_refused(rows, message):
-    with pytest.raises(ValueError, match=message):
-        make_batch(*rows)

@@ -11,6 +11,9 @@ Columns = dict[str, np.ndarray]
 None for missing, or bool (a boolean column with missing cells holds "true", "false"
 and None)."""
 
+LARGEST = 1e300
+"""Numbers beyond it are refused: sums and differences of two stay finite."""
+
 MISSING_MARKERS = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "None", "?"})
 
 
@@ -49,6 +52,39 @@ def number_text(value: float) -> str:
         ('3', '0.1')
     """
     return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def too_large(values: np.ndarray) -> np.ndarray:
+    """Finds numbers that are infinite, or so large that computing with them overflows.
+
+    Args:
+        values: numbers, NaN for missing, (B,).
+
+    Returns:
+        Rows at fault, increasing.
+
+    Example:
+        >>> too_large(np.array([1e300, np.nan, -np.inf, 2e300]))
+        array([2, 3])
+    """
+    return np.flatnonzero(np.abs(values) > LARGEST)
+
+
+def quoted(text: str) -> str:
+    """Text of the user's for a message: in quotes, on one line, not long.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Its ``repr``, cut to 60 characters.
+
+    Example:
+        >>> quoted("two\\nlines"), len(quoted("long" * 100))
+        ("'two\\\\nlines'", 60)
+    """
+    shown = repr(text)
+    return shown if len(shown) <= 60 else f"{shown[:56]}...{shown[0]}"
 
 
 def as_text(column: np.ndarray) -> np.ndarray:
@@ -158,4 +194,5 @@ def unknown_name(message: str, name: str, names: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
     hint = f"; did you mean {folded[close[0]]!r}?" if close else "."
     more = f", ... ({len(known)} in all)" if len(known) > 20 else ""
-    return f"{message}{hint} There are: {', '.join(known[:20])}{more}"
+    listed = ", ".join(quoted(known_name)[1:-1] for known_name in known[:20])
+    return f"{message}{hint} There are: {listed}{more}"

@@ -7,7 +7,14 @@ from typing import Literal
 import numpy as np
 
 from naejax.data import encoding
-from naejax.data.cells import as_text, is_missing, parse_number
+from naejax.data.cells import (
+    LARGEST,
+    as_text,
+    is_missing,
+    parse_number,
+    quoted,
+    too_large,
+)
 from naejax.data.schema import Feature
 
 CodecKind = Literal["quantile", "standard", "levels", "statistics"]
@@ -61,7 +68,7 @@ def fit_numeric(
     if kind == "quantile":
         table = encoding.fit_quantiles(values, seed=seed)
     else:
-        std = np.std(values)
+        std = encoding.standard_deviation(values)
         table = np.array([np.mean(values), std if std > 0 else 1.0])
     if len(values) < len(cells):
         return Codec(kind, table, (), np.nan)
@@ -222,14 +229,16 @@ def to_numbers(name: str, column: np.ndarray) -> np.ndarray:
             number = parse_number(column[row])
             if number is None:
                 raise ValueError(
-                    f"text in the numeric column {name!r}: {column[row]!r} in row "
-                    f"{row + 1}; correct the cell or empty it"
+                    f"text in the numeric column {name!r}: {quoted(column[row])} "
+                    f"in row {row + 1}; correct the cell or empty it"
                 )
             numbers[row] = number
-    if np.isinf(numbers).any():
+    bad = too_large(numbers)
+    if len(bad):
+        what = "an infinite" if np.isinf(numbers[bad[0]]) else "a huge"
         raise ValueError(
-            f"column {name!r} holds an infinite number in row "
-            f"{np.flatnonzero(np.isinf(numbers))[0] + 1}: numbers must be finite"
+            f"column {name!r} holds {what} number in row {bad[0] + 1}: numbers must be "
+            f"finite, at most {LARGEST:g}"
         )
     return numbers
 
@@ -237,7 +246,8 @@ def to_numbers(name: str, column: np.ndarray) -> np.ndarray:
 def _encode_numbers(
     kind: CodecKind, table: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    """Normal quantiles or standardised values; NaN stays NaN."""
+    """Normal quantiles, or standardised values within a million; NaN stays NaN."""
     if kind == "quantile":
         return encoding.to_normal(values, table)
-    return (values - table[0]) / table[1]
+    with np.errstate(over="ignore"):
+        return np.clip((values - table[0]) / table[1], -1e6, 1e6)

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from naejax.data.cells import (
+    LARGEST,
     MISSING_MARKERS,
     Columns,
     as_text,
     booleans,
     check_names,
+    too_large,
 )
 from naejax.data.csvfile import read_csv
 
@@ -109,11 +111,11 @@ def _as_column(name: str, values: Any, text: bool) -> np.ndarray:
         column = array.astype(np.float64)
     else:
         column = _from_objects(name, array.astype(object))
-    if column.dtype == np.float64 and np.isinf(column).any():
+    if column.dtype == np.float64 and len(bad := too_large(column)):
+        what = "an infinite number" if np.isinf(column[bad[0]]) else "a huge number"
         raise ValueError(
-            f"column {name!r} holds an infinite number (row "
-            f"{np.flatnonzero(np.isinf(column))[0] + 1}): numbers must be finite; use "
-            "NaN for a missing one"
+            f"column {name!r} holds {what} (row {bad[0] + 1}): numbers must be finite, "
+            f"at most {LARGEST:g}; use NaN for a missing one, or change the unit"
         )
     is_categorical = str(getattr(values, "dtype", "")) == "category"
     return as_text(column) if text or is_categorical else column
@@ -138,7 +140,7 @@ def _from_objects(name: str, array: np.ndarray) -> np.ndarray:
     if first == "number":
         return np.array(
             [
-                math.nan if kind == "missing" else float(value)
+                math.nan if kind == "missing" else _to_float(value)
                 for value, kind in zip(array, kinds, strict=True)
             ]
         )
@@ -158,10 +160,20 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "boolean"
     if isinstance(value, Real | Decimal):
-        return "missing" if math.isnan(value) else "number"
+        return "missing" if math.isnan(_to_float(value)) else "number"
     if isinstance(value, str):
         return "missing" if value.strip() in MISSING_MARKERS else "text"
     return type(value).__name__
+
+
+def _to_float(value: Real | Decimal) -> float:
+    """A number as float, infinite where that cannot hold it."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan
 
 
 def _unsupported(name: str, what: str) -> str:

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from naejax.data.cells import (
+    LARGEST,
     MISSING_MARKERS,
     Columns,
     booleans,
     check_names,
     parse_number,
+    quoted,
+    too_large,
 )
 
 
@@ -87,7 +90,8 @@ def _split(path: Path, content: str) -> tuple[list[str], list[tuple[int, list[st
             f"{path} is empty: expected a header line and rows of data"
         ) from None
     except csv.Error as error:
-        raise ValueError(f"{path} is not a readable CSV file: {error}") from error
+        what = str(error).replace("\t", "\\t")
+        raise ValueError(f"{path} is not a readable CSV file: {what}") from error
     names = [name.strip() for name in header]
     _check_header(path, names)
     if not rows:
@@ -141,10 +145,10 @@ def _type_cells(
         return booleans([cell and cell.lower() == "true" for cell in column])
 
     numbers = [parse_number(cell) for cell in present]
-    bad = [i for i, number in enumerate(numbers) if number is None]
-    if bad:
-        where = f"{present[bad[0]]!r} (line {lines[places[bad[0]]]})"
-        good = present.size - len(bad)
+    words = [i for i, number in enumerate(numbers) if number is None]
+    if words:
+        where = f"{quoted(present[words[0]])} (line {lines[places[words[0]]]})"
+        good = present.size - len(words)
         if good > 0.95 * present.size:
             raise ValueError(
                 f"text in a numeric column: {name!r} holds {where}; correct the cell, "
@@ -160,11 +164,11 @@ def _type_cells(
 
     values = np.full(len(cells), np.nan)
     values[places] = numbers
-    infinite = np.flatnonzero(np.isinf(values))
-    if infinite.size:
-        place = infinite[0]
+    bad = too_large(values)
+    if len(bad):
         raise ValueError(
-            f"column {name!r} holds {cells[place]!r} (line {lines[place]}): numbers "
-            "must be finite; empty the cell if it is missing"
+            f"column {name!r} holds {quoted(cells[bad[0]])} (line {lines[bad[0]]}): "
+            f"numbers must be finite, at most {LARGEST:g}; empty the cell if it is "
+            "missing, or change the unit"
         )
     return values

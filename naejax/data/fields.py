@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy import fft
 
 from naejax.data.images import Images
 
@@ -72,6 +71,8 @@ def _gaussian_fields(
     rng: np.random.Generator, rows: int, side: int
 ) -> Float[np.ndarray, "N H W"]:
     """White noise, its waves weighted by the root of the power."""
+    from scipy import fft
+
     k = np.hypot(fft.fftfreq(side)[:, None], fft.fftfreq(side))
     k[0, 0] = np.inf
     weight = np.exp(-2 * (np.pi * k) ** 2) / k

@@ -117,10 +117,29 @@ def infer_schema(columns: Columns, target: str, *, task: Task = "auto") -> Schem
         raise ValueError(
             f"the table has no column besides the target {target!r}: add features"
         )
-    features = tuple(
-        _feature(name, column) for name, column in columns.items() if name != target
+    features = infer_features(
+        {name: column for name, column in columns.items() if name != target}
     )
     return Schema(features, _target(target, columns[target], task), rows)
+
+
+def infer_features(columns: Columns) -> tuple[Feature, ...]:
+    """Decides what the feature columns of a table are.
+
+    Args:
+        columns: the features, as `read_columns` returns them, without the target.
+
+    Returns:
+        One description per column, in the order of the table.
+
+    Raises:
+        ValueError: a feature has no values.
+
+    Example:
+        >>> [f.kind for f in infer_features({"x": np.ones(2), "y": np.ones(2, bool)})]
+        ['numeric', 'boolean']
+    """
+    return tuple(_feature(name, column) for name, column in columns.items())
 
 
 def describe(schema: Schema) -> str:

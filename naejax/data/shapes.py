@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import ndimage
 
 from naejax.data.images import Images
 
@@ -176,7 +175,9 @@ def _noise(
     rng: np.random.Generator, rows: int, side: int
 ) -> Float[np.ndarray, "N H W 3"]:
     """Gaussian noise of variance 1, smoothed by a Gaussian of 1.5 pixels."""
-    kernel = ndimage.gaussian_filter1d(np.eye(side), 1.5, mode="wrap")
+    from scipy.ndimage import gaussian_filter1d
+
+    kernel = gaussian_filter1d(np.eye(side), 1.5, mode="wrap")
     kernel = (kernel / np.linalg.norm(kernel[0])).astype(np.float32)
     noise = rng.standard_normal((rows, 3, side, side), dtype=np.float32)
     return np.ascontiguousarray(np.moveaxis(kernel @ noise @ kernel, 1, -1))

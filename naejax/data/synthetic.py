@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import special
 
 from naejax.data.cells import unknown_name
 
@@ -174,10 +173,12 @@ def correlated(features: int = 8, correlation: float = 0.8) -> Process:
     shared = 2 * math.sin(math.pi * correlation / 6)
 
     def sampler(rng, rows):
+        from scipy.special import ndtr
+
         common = rng.standard_normal((rows, 1))
         own = rng.standard_normal((rows, features))
         normal = math.sqrt(shared) * common + math.sqrt(1 - shared) * own
-        return 2 * special.ndtr(normal) - 1
+        return 2 * ndtr(normal) - 1
 
     return Process(sampler, process.function, process.shapes, ())
 
@@ -250,13 +251,14 @@ def friedman1(features: int = 10) -> Process:
 
     Source: Friedman (1991), Multivariate Adaptive Regression Splines.
     """
+    from scipy.special import sici
 
     def function(x):
         sine = 10 * np.sin(np.pi * x[:, 0] * x[:, 1])
         return sine + 20 * (x[:, 2] - 0.5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4]
 
     # The integral of (1 - cos t) / t from 0 to pi is gamma + log(pi) - Ci(pi).
-    mean = 10 / np.pi * (np.euler_gamma + np.log(np.pi) - special.sici(np.pi)[1])
+    mean = 10 / np.pi * (np.euler_gamma + np.log(np.pi) - sici(np.pi)[1])
 
     def sine(x):
         return 5 * np.pi * x * np.sinc(x / 2) ** 2 - mean

@@ -21,7 +21,7 @@ from naejax.data.codec import (
     to_numbers,
 )
 from naejax.data.columns import read_columns
-from naejax.data.encoding import out_of_fold_statistics
+from naejax.data.encoding import out_of_fold_statistics, standard_deviation
 from naejax.data.schema import Schema, Target
 
 
@@ -98,7 +98,7 @@ def fit_encoder(
         )
     labels = _labels(schema.target, _column(columns, schema.target.name))
     is_regression = schema.target.kind == "regression"
-    std = float(np.std(labels)) if is_regression else 1.0
+    std = _target_spread(schema.target.name, labels) if is_regression else 1.0
     if schema.target.kind == "multiclass" or categorical == "levels":
         max_levels = len(labels)
     elif categorical == "target":
@@ -280,6 +280,18 @@ def decode_target(encoder: TableEncoder, score: Any) -> np.ndarray:
     """
     scores = np.asarray(score, dtype=np.float64)
     return scores * encoder.target_std + encoder.target_mean
+
+
+def _target_spread(name: str, labels: np.ndarray) -> float:
+    """The target's standard deviation, if float32 can hold numbers of its scale."""
+    std, largest = standard_deviation(labels), float(np.abs(labels).max())
+    if largest > 1e30 or 0 < std < 1e-30:
+        what = f"goes up to {largest:.3g}" if largest > 1 else f"varies by {std:.3g}"
+        raise ValueError(
+            f"target {name!r} {what}: predictions are float32 and need a scale between "
+            "1e-30 and 1e30; change its unit, or predict its logarithm"
+        )
+    return std
 
 
 def _column(columns: Columns, name: str) -> np.ndarray:

@@ -69,7 +69,9 @@ class Shape:
     edges: np.ndarray
 
 
-def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[Shape]:
+def compute_shapes(
+    output: NAEOutput, columns: Columns, schema: Schema, members: int = 1
+) -> list[Shape]:
     """Computes the shape of every feature from a model's output for B rows.
 
     Positions are the levels that occur, or the distinct numbers if there are at most m,
@@ -91,6 +93,7 @@ def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[
             experts (B, F, K, C) in the unit of the target or as log-odds.
         columns: raw cells of the same rows.
         schema: of the table; feature i of the model is ``schema.features[i]``.
+        members: S of an ensemble.
 
     Returns:
         One shape per feature, in the order of the schema.
@@ -119,7 +122,7 @@ def compute_shapes(output: NAEOutput, columns: Columns, schema: Schema) -> list[
             "outputs) with at least one row and one column per feature: pass the "
             "output and the schema of the same model"
         )
-    lower, upper = map(np.asarray, contribution_range(output))
+    lower, upper = map(np.asarray, contribution_range(output, members))
     return [
         _shape(
             feature,

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax.typing import Dtype, Initializer
 from jaxtyping import Array, Float
 
+from naejax.models.knots import hats
 from naejax.models.layers import Dense, LayerNorm
 
 
@@ -64,8 +65,9 @@ def small_uniform(inputs: int, outputs: int) -> Initializer:
 class FeatureEncoder(nn.Module):
     """Encodes one feature's values by blocks of dense, layer norm, ReLU, dropout.
 
-    ``z = enc(x)``. A missing value (NaN) has a learned vector of its own in place of
-    the first dense layer's output, so nothing is imputed.
+    ``z = enc(x)``. With knots, a piecewise linear map of the value is added to the
+    first dense layer's output, zero before training. A missing value (NaN) has a
+    learned vector of its own in place of that output, so nothing is imputed.
 
     Attributes:
         hidden: width of every block; the last one is H.
@@ -79,11 +81,15 @@ class FeatureEncoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B"], train: bool = False
+        self,
+        x: Float[Array, "B"],
+        knots: Float[Array, "T"] | None = None,
+        train: bool = False,
     ) -> Float[Array, "H B"]:
         """Encodes the values ``x`` (B,) of one feature as ``z`` (H, B)."""
         missing = jnp.isnan(x)
-        z = jnp.where(missing, 0.0, x)[None]
+        x = jnp.where(missing, 0.0, x)
+        z = x[None]
         for block, width in enumerate(self.hidden):
             z = Dense(
                 (width,),
@@ -92,6 +98,14 @@ class FeatureEncoder(nn.Module):
                 dtype=self.dtype,
                 name=f"dense_{block}",
             )(z)
+            if block == 0 and knots is not None:
+                z += Dense(
+                    (width,),
+                    use_bias=False,
+                    kernel_init=nn.initializers.zeros,
+                    dtype=self.dtype,
+                    name="hats",
+                )(hats(x, knots))
             if block == 0:
                 learned = self.param("missing", uniform(1.0), (width,))
                 z = jnp.where(missing, learned[:, None].astype(z.dtype), z)
@@ -143,11 +157,14 @@ class FeatureExperts(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "B"], train: bool = False
+        self,
+        x: Float[Array, "B"],
+        knots: Float[Array, "T"] | None = None,
+        train: bool = False,
     ) -> tuple[Float[Array, "H B"], Float[Array, "K C B"]]:
         """Maps the values ``x`` (B,) to their encoding and the experts' outputs."""
         z = FeatureEncoder(self.hidden, self.dropout, self.dtype, name="encoder")(
-            x, train
+            x, knots, train
         )
         experts = nn.vmap(
             Expert,

@@ -33,9 +33,10 @@ class ContextRouter(nn.Module):
     dtype: Dtype | None = None
 
     @nn.compact
-    def __call__(self, z: Float[Array, "F H B"]) -> Float[Array, "F K B"]:
-        """Maps the encodings ``z`` (F, H, B) to logits (F, K, B)."""
-        num_features = z.shape[0]
+    def __call__(
+        self, z: Float[Array, "seen H B"], num_features: int
+    ) -> Float[Array, "F K B"]:
+        """Maps the encodings ``z`` (features seen, H, B) to logits (F, K, B)."""
         if self.rank is None:
             return Dense(
                 (num_features, self.num_experts),
@@ -119,20 +120,21 @@ class Gate(nn.Module):
                 OwnRouter, variable_axes={"params": 0}, split_rngs={"params": True}
             )(self.num_experts, self.dtype)
 
-    def logits(self, z: Float[Array, "F H B"]) -> Float[Array, "F K B"]:
-        """The router's logits for the encodings ``z`` (F, H, B)."""
-        return at_least_float32(self.router(z))
+    def logits(
+        self, z: Float[Array, "seen H B"], num_features: int
+    ) -> Float[Array, "F K B"]:
+        """The router's logits (F, K, B) for encodings ``z`` (features seen, H, B)."""
+        seen = (z,) if self.kind == "own" else (z, num_features)
+        return at_least_float32(self.router(*seen))
 
     def __call__(
-        self, z: Float[Array, "F H B"], train: bool = False
+        self, z: Float[Array, "seen H B"], num_features: int, train: bool = False
     ) -> Float[Array, "F K B"]:
-        """The weights (F, K, B) for the encodings ``z`` (F, H, B)."""
+        """The weights (F, K, B) for the encodings ``z`` (features seen, H, B)."""
         if self.kind == "none":
-            num_features, _, rows = z.shape
-            return jnp.full(
-                (num_features, self.num_experts, rows), 1 / self.num_experts
-            )
-        logits = self.logits(z)
+            shape = (num_features, self.num_experts, z.shape[-1])
+            return jnp.full(shape, 1 / self.num_experts)
+        logits = self.logits(z, num_features)
         if train and self.expert_dropout > 0:
             key = self.make_rng("dropout")
             logits = gating.drop_experts(logits, key, self.expert_dropout, axis=1)

@@ -2,14 +2,19 @@
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from flax.typing import Dtype
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from naejax.models.experts import FeatureExperts
 from naejax.models.gates import GATES, Gate
+from naejax.models.knots import KNOTS, quantile_knots, spread_knots
+from naejax.models.monotone import MonotoneExperts
 from naejax.ops.precision import at_least_float32
 from naejax.types import NAEOutput, Numbers
 
@@ -41,6 +46,12 @@ class NAE(nn.Module):
             F squared without a rank, with F times rank with one.
         dropout: rate of dropout after each block of an encoder.
         expert_dropout: rate at which experts drop out of the choice in training.
+        num_knots: T, knots of a piecewise linear map beside the first layer, which lets
+            a feature's experts jump from one value to the next; 0 for none. Place them
+            with `place_knots`.
+        monotone: -1, 0 or 1 for every feature: the score never rises (-1) or never
+            falls (1) with it. Such a feature has `MonotoneExperts`, and no gate sees
+            it. None: all 0.
         dtype: type of the networks' computation, such as ``jnp.bfloat16``; parameters,
             gates and sums stay float32.
 
@@ -65,6 +76,8 @@ class NAE(nn.Module):
     gate_rank: int | None = None
     dropout: float = 0.0
     expert_dropout: float = 0.0
+    num_knots: int = 0
+    monotone: Sequence[int] | None = None
     dtype: Dtype | None = None
 
     def __post_init__(self):
@@ -74,13 +87,20 @@ class NAE(nn.Module):
     def setup(self):
         self.features = nn.vmap(
             FeatureExperts,
-            in_axes=(0, None),
+            in_axes=(0, 0 if self.num_knots else None, None),
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
         )(self.num_experts, self.num_outputs, self.hidden, self.dropout, self.dtype)
-        # One expert leaves nothing to choose: no router, no dead parameters.
+        if self.monotone is not None and any(self.monotone):
+            self.monotone_features = nn.vmap(
+                MonotoneExperts,
+                variable_axes={"params": 0},
+                split_rngs={"params": True},
+            )(self.num_experts, self.num_outputs)
+        # One expert leaves nothing to choose, nor do hidden features: no router then.
+        hides_all = self.monotone is not None and all(self.monotone)
         self.gates = Gate(
-            self.gate if self.num_experts > 1 else "none",
+            "none" if self.num_experts == 1 or hides_all else self.gate,
             self.num_experts,
             min(self.top_k, self.num_experts),
             self.gate_rank,
@@ -89,21 +109,47 @@ class NAE(nn.Module):
         )
         self.bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
 
+    @nn.compact
     def encode(
         self, x: Rows, train: bool = False
-    ) -> tuple[Float[Array, "F H B"], Float[Array, "F K C B"]]:
-        """Encodings (F, H, B) and experts (F, K, C, B) of rows ``x``; no gate runs."""
+    ) -> tuple[Float[Array, "seen H B"], Float[Array, "F K C B"]]:
+        """What gates see, and the experts, of rows ``x``; no gate runs.
+
+        Args:
+            x: the encoded table, (B, F).
+            train: draw dropout.
+
+        Returns:
+            Encodings of the features that are not monotone (features, H, B), and the
+            experts of all (F, K, C, B).
+        """
         if x.ndim != 2:
             raise ValueError(
                 f"x has shape {x.shape}, expected (rows, features); "
                 "add an axis of length 1 to a single row or column"
             )
-        z, experts = self.features(jnp.asarray(x).T, train)
-        return z, at_least_float32(experts)
+        columns = jnp.asarray(x).T
+        signs: Any = _signs(self.monotone, len(columns))
+        knots = None
+        if self.num_knots:
+            even = jnp.tile(spread_knots(self.num_knots), (len(columns), 1))
+            knots = self.variable(KNOTS, "at", lambda: even).value
+        if knots is None or not signs.any():
+            z, experts = self.features(columns, knots, train)
+            return z, at_least_float32(experts)
+        free, bound = np.flatnonzero(signs == 0), np.flatnonzero(signs)
+        z = jnp.zeros((0, self.hidden[-1], x.shape[0]))
+        signs = jnp.asarray(signs[bound])
+        experts = self.monotone_features(columns[bound], knots[bound], signs)
+        if len(free):
+            z, others = self.features(columns[free], knots[free], train)
+            order = np.argsort(np.concatenate([free, bound]))
+            experts = jnp.concatenate([at_least_float32(others), experts])[order]
+        return z, experts
 
     def router_logits(self, x: Rows) -> Float[Array, "F K B"]:
         """The router's logits (F, K, B) for rows ``x``; gate ``none`` has none."""
-        return self.gates.logits(self.encode(x)[0])
+        return self.gates.logits(self.encode(x)[0], x.shape[1])
 
     def __call__(self, x: Rows, train: bool = False) -> NAEOutput:
         """Scores rows ``x`` (B, F), NaN where a value is missing.
@@ -116,7 +162,7 @@ class NAE(nn.Module):
             The prediction and its parts.
         """
         z, experts = self.encode(x, train)
-        gates = self.gates(z, train)
+        gates = self.gates(z, x.shape[1], train)
         contributions = (gates[:, :, None] * experts).sum(axis=1)
         prediction = contributions.sum(axis=0) + self.bias[:, None]
         return NAEOutput(
@@ -128,17 +174,43 @@ class NAE(nn.Module):
         )
 
 
+def place_knots(variables: Any, x: ArrayLike) -> dict[str, Any]:
+    """Moves a model's knots from even steps to where the values of a table are.
+
+    See `naejax.models.knots.quantile_knots`.
+
+    Args:
+        variables: initial variables of a model with knots.
+        x: encoded rows, (N, F).
+
+    Returns:
+        The same variables with other knots.
+
+    Example:
+        >>> import jax
+        >>> model = NAE(num_experts=2, hidden=(4,), num_knots=3)
+        >>> x = jnp.array([[0.0], [1.0], [9.0]])
+        >>> variables = place_knots(model.init(jax.random.key(0), x), x)
+        >>> variables["knots"]["at"].tolist()
+        [[0.0, 1.0, 9.0]]
+    """
+    num_knots = variables[KNOTS]["at"].shape[-1]
+    return {**variables, KNOTS: {"at": jnp.asarray(quantile_knots(x, num_knots))}}
+
+
 def contribution_range(
-    output: NAEOutput,
+    output: NAEOutput, members: int = 1
 ) -> tuple[Float[Numbers, "B F C"], Float[Numbers, "B F C"]]:
     """The context range of every contribution: certified bounds over all contexts.
 
     ``min_c e_ic(x_i) <= f_i(x) <= max_c e_ic(x_i)`` because gates lie on the simplex
     and experts see ``x_i`` alone. It says how far the other features could move the
-    contribution; it is not an uncertainty interval.
+    contribution; it is not an uncertainty interval. The range of an ensemble's mean is
+    the mean of its members' ranges: each member weighs its own experts.
 
     Args:
-        output: what `NAE` returned for B rows.
+        output: what `NAE` or `naejax.NAEEnsemble` returned for B rows.
+        members: S of an ensemble.
 
     Returns:
         Lower and upper bounds, each (B, F, C).
@@ -152,7 +224,9 @@ def contribution_range(
         >>> bool((lower <= output.contributions + 1e-6).all())
         True
     """
-    return output.experts.min(axis=2), output.experts.max(axis=2)
+    rows, features, _, outputs = output.experts.shape
+    experts = output.experts.reshape(rows, features, members, -1, outputs)
+    return experts.min(axis=3).mean(axis=2), experts.max(axis=3).mean(axis=2)
 
 
 def _check_settings(model: NAE) -> None:
@@ -171,7 +245,28 @@ def _check_settings(model: NAE) -> None:
     for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} is {value}, expected at least 1")
+    if model.num_knots < 0 or model.num_knots == 1:
+        raise ValueError(f"num_knots is {model.num_knots}, expected 0 or at least 2")
+    if model.monotone is not None and any(model.monotone):
+        if not model.num_knots:
+            raise ValueError("monotone experts need knots; set num_knots, such as 64")
+        if model.gate == "own":
+            raise ValueError(
+                "gate is 'own', which sees the feature itself, so a monotone one has "
+                "none; use 'context', 'equal' or 'none'"
+            )
     for name in ("dropout", "expert_dropout"):
         rate = getattr(model, name)
         if not 0 <= rate < 1:
             raise ValueError(f"{name} is {rate}, expected a rate in [0, 1)")
+
+
+def _signs(monotone: Sequence[int] | None, num_features: int) -> np.ndarray:
+    """-1, 0 or 1 for every feature, (F,) float32."""
+    signs = np.zeros(num_features) if monotone is None else np.asarray(monotone)
+    if signs.shape != (num_features,) or not np.isin(signs, (-1, 0, 1)).all():
+        raise ValueError(
+            f"monotone is {monotone}, expected -1, 0 or 1 for each of the "
+            f"{num_features} features"
+        )
+    return signs.astype(np.float32)

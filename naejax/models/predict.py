@@ -1,5 +1,6 @@
 """Prediction whose result for a row does not depend on the rows beside it."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,11 @@ from jax.typing import ArrayLike
 @partial(jax.jit, static_argnums=0)
 def _apply(model: nn.Module, variables, x):
     return model.apply(variables, x)
+
+
+@partial(jax.jit, static_argnums=0)
+def _apply_scores(model: nn.Module, variables, x):
+    return _apply(model, variables, x).prediction
 
 
 def predict(
@@ -44,6 +50,50 @@ def predict(
         (3, 1)
     """
     x = np.asarray(x, np.float32)
+    chunks = _map_rows(partial(_apply, model, variables), model, x, chunk_rows)
+    parts = {
+        name: getattr(chunks[0], name)
+        if name == "bias"
+        else np.concatenate([getattr(chunk, name) for chunk in chunks])[: len(x)]
+        for name in chunks[0]._fields
+    }
+    return type(chunks[0])(**parts)
+
+
+def predict_scores(
+    model: nn.Module, variables, x: ArrayLike, *, chunk_rows: int | None = None
+) -> np.ndarray:
+    """The prediction of `predict` alone, without memory for its parts.
+
+    Args:
+        model: as for `predict`.
+        variables: its variables.
+        x: rows or examples.
+        chunk_rows: rows per chunk.
+
+    Returns:
+        Scores, (N, C).
+
+    Raises:
+        ValueError: as `predict`.
+
+    Example:
+        >>> import jax, numpy as np
+        >>> from naejax import NAE
+        >>> model, x = NAE(num_experts=4, hidden=(8,)), np.ones((3, 2), np.float32)
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> predict_scores(model, variables, x).shape
+        (3, 1)
+    """
+    x = np.asarray(x, np.float32)
+    apply = partial(_apply_scores, model, variables)
+    return np.concatenate(_map_rows(apply, model, x, chunk_rows))[: len(x)]
+
+
+def _map_rows(
+    apply: Callable[[Any], Any], model: nn.Module, x: np.ndarray, chunk_rows: int | None
+) -> list[Any]:
+    """The outputs for all rows, in chunks of one size, as numpy arrays."""
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(
             f"x has shape {x.shape}, expected (rows, features), or (rows, height, "
@@ -55,12 +105,6 @@ def predict(
     for start in range(0, len(x), chunk_rows):
         rows = x[start : start + chunk_rows]
         pads = [(0, chunk_rows - len(rows)), *[(0, 0)] * (x.ndim - 1)]
-        output = _apply(model, variables, jnp.asarray(np.pad(rows, pads)))
+        output = apply(jnp.asarray(np.pad(rows, pads)))
         chunks.append(jax.tree.map(np.asarray, output))
-    parts = {
-        name: getattr(chunks[0], name)
-        if name == "bias"
-        else np.concatenate([getattr(chunk, name) for chunk in chunks])[: len(x)]
-        for name in chunks[0]._fields
-    }
-    return type(chunks[0])(**parts)
+    return chunks

@@ -111,7 +111,7 @@ def train_run(
         }
         say(_score_table(schema, scores))
         say(training_line(result, seconds, f"{sizes['training']:,} rows"))
-        artifact.save(folder / MODEL_FILE, fitted)
+        artifact.save(folder / MODEL_FILE, fitted, {**metrics, "seed": seed})
         write_file(folder / "metrics.json", json_text(metrics))
         write_file(folder / "history.csv", history_text(result.history))
         asked = {"data": dataset.name, "target": dataset.target, "task": dataset.task}
@@ -134,7 +134,8 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
 
     Args:
         fitted: a fitted model.
-        columns: rows; of more than 50,000 an even sample is drawn.
+        columns: rows; of more than 50,000 (an ensemble: that many by its size) an even
+            sample is drawn.
         title: of the figure.
 
     Returns:
@@ -151,9 +152,10 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
     """
     schema = fitted.encoder.schema
     rows = len(columns[schema.features[0].name])
-    step = -(-rows // _PICTURE_ROWS)
+    members = getattr(fitted.model, "size", 1)
+    step = -(-rows * members // _PICTURE_ROWS)
     sample = {name: column[::step] for name, column in columns.items()}
-    shapes = compute_shapes(explain_rows(fitted, sample), sample, schema)
+    shapes = compute_shapes(explain_rows(fitted, sample), sample, schema, members)
     figure = plot_shapes(
         shapes, target=schema.target.name, classes=schema.target.classes, title=title
     )

@@ -1,6 +1,5 @@
 """The loss of a model on many rows, in bounded memory."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -9,13 +8,61 @@ import jax.numpy as jnp
 import numpy as np
 
 from naejax.objectives.losses import Loss
-from naejax.train.batch import Batch
+from naejax.train.batch import Batch, add_offset
 
 _CHUNK_ROWS = 1024
 
 
-def make_evaluate(model: nn.Module, loss: Loss) -> Callable[[Any, Batch], float]:
-    """Builds ``evaluate(variables, batch) -> weighted mean loss`` in bounded memory.
+class Evaluate:
+    """The weighted mean loss on a batch, on the device or on the host.
+
+    Rows are scored in chunks of one shape, the last one padded.
+    """
+
+    def __init__(self, model: nn.Module, loss: Loss):
+        def sums(variables, rows: Batch):
+            output: Any = model.apply(variables, rows.x)
+            score = add_offset(output.prediction, rows)
+            return (rows.weight * loss(score, rows.target)).sum(), rows.weight.sum()
+
+        self._sums = jax.jit(sums)
+        self._most_rows = getattr(model, "chunk_rows", _CHUNK_ROWS)
+
+    def chunk_rows(self, num_rows: int) -> int:
+        """How many of so many rows are scored at once."""
+        return min(num_rows, self._most_rows)
+
+    def __call__(self, variables: Any, batch: Batch) -> float:
+        num_rows = len(batch.weight)
+        chunk, total = self.chunk_rows(num_rows), np.zeros(2)
+        for start in range(0, num_rows, chunk):
+            # Past the end come the first rows: valid ones, so that weight 0 is finite.
+            index = np.arange(start, start + chunk)
+            rows = jax.tree.map(lambda a, i=index % num_rows: a[i], batch)
+            weight = jnp.where(index < num_rows, rows.weight, 0.0)
+            # Waiting for the sums keeps one chunk at a time on the device.
+            total += jax.device_get(self._sums(variables, rows._replace(weight=weight)))
+        return float(total[0] / total[1])
+
+    def lower(self, variables: Any, batch: Any) -> jax.stages.Lowered:
+        """The program for a batch of this shape; a call does not redo it.
+
+        Args:
+            variables: the model's, or `jax.ShapeDtypeStruct` in place of its arrays.
+            batch: likewise.
+
+        Returns:
+            What ``compile()`` turns into a program.
+        """
+        chunk = self.chunk_rows(batch.weight.shape[0])
+        rows = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((chunk, *a.shape[1:]), a.dtype), batch
+        )
+        return self._sums.lower(variables, rows)
+
+
+def make_evaluate(model: nn.Module, loss: Loss) -> Evaluate:
+    """Builds ``evaluate(variables, batch) -> weighted mean loss``, see `Evaluate`.
 
     Args:
         model: a module whose ``apply`` returns `naejax.NAEOutput` or
@@ -24,7 +71,7 @@ def make_evaluate(model: nn.Module, loss: Loss) -> Callable[[Any, Batch], float]
         loss: ``loss(score (B, C), target) -> (B,)``.
 
     Returns:
-        A function; rows are scored in chunks of one shape, the last one padded.
+        A function that needs bounded memory.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -36,22 +83,4 @@ def make_evaluate(model: nn.Module, loss: Loss) -> Callable[[Any, Batch], float]
         >>> isinstance(evaluate(variables, make_batch(x, jnp.ones(6))), float)
         True
     """
-
-    @jax.jit
-    def sum_loss(variables, rows: Batch):
-        output: Any = model.apply(variables, rows.x)
-        return (rows.weight * loss(output.prediction, rows.target)).sum()
-
-    def evaluate(variables, batch: Batch) -> float:
-        num_rows = len(batch.weight)
-        chunk = min(num_rows, getattr(model, "chunk_rows", _CHUNK_ROWS))
-        total = jnp.zeros(())
-        for start in range(0, num_rows, chunk):
-            # Past the end come the first rows: valid ones, so that weight 0 is finite.
-            index = np.arange(start, start + chunk)
-            rows = jax.tree.map(lambda a, i=index % num_rows: a[i], batch)
-            weight = jnp.where(index < num_rows, rows.weight, 0.0)
-            total += sum_loss(variables, rows._replace(weight=weight))
-        return float(total / batch.weight.sum())
-
-    return evaluate
+    return Evaluate(model, loss)

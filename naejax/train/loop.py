@@ -1,13 +1,12 @@
 """Training: a jitted scan over minibatches, driven from the host in chunks.
 
 Between two chunks the host shows progress, validates, stops early and hears Ctrl-C;
-within a chunk nothing leaves the device. Steps that convolve on a CPU are called one by
-one instead, see `naejax.ops.chunks.must_unroll`.
+within a chunk nothing leaves the device.
 """
 
-import math
+import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -15,16 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from naejax.objectives import losses
-from naejax.ops.chunks import must_unroll
-from naejax.train.batch import Batch, make_batch
-from naejax.train.evaluate import make_evaluate
-from naejax.train.step import Metrics, TrainState, init_state, make_train_step
-
-_CHUNK_STEPS = 256
+from naejax.train.batch import make_batch
+from naejax.train.chunk import RunChunk, make_run_chunk
+from naejax.train.evaluate import Evaluate, make_evaluate
+from naejax.train.memory import estimate_run, require_memory, usual_budget
+from naejax.train.order import epoch_shape, shuffled_rows
+from naejax.train.shards import plan_shards
+from naejax.train.step import TrainState, init_state, make_train_step
 
 
 class FitResult(NamedTuple):
@@ -91,6 +90,7 @@ def fit(
     penalties: Mapping[str, float] | None = None,
     validation: tuple | None = None,
     patience: int | None = None,
+    device_budget: int | None = None,
     progress: bool = True,
 ) -> FitResult:
     """Trains a model by minibatches and keeps the best parameters.
@@ -104,7 +104,8 @@ def fit(
             `naejax.SOPOutput`.
         variables: its initial variables, from ``model.init``; the collection
             ``params`` is trained, others stay as they are.
-        data: ``(x, target)`` or ``(x, target, weight)`` for `make_batch`.
+        data: ``(x, target)``, ``(x, target, weight)`` or ``(x, target, weight,
+            offset)`` for `make_batch`.
         loss: name of a loss in `naejax.losses`, or any ``loss(score, target)`` that
             returns one value per row.
         optimizer: highest learning rate of `default_optimizer`, or any optax one.
@@ -116,6 +117,9 @@ def fit(
         validation: like ``data``; its mean loss picks the best epoch.
         patience: epochs without a better validation loss before training stops;
             None never stops early.
+        device_budget: most bytes of rows on the device; more stay on the host and are
+            sent in shards, with bitwise the same result. None: half of the device's
+            free memory, if it tells.
         progress: whether to show a progress bar.
 
     Returns:
@@ -123,7 +127,8 @@ def fit(
 
     Raises:
         TrainingDivergedError: when the loss becomes NaN or infinite.
-        ValueError: for rows, targets, names or numbers that cannot be used.
+        ValueError: for rows, targets, names or numbers that cannot be used, and, before
+            anything is allocated, for training that the memory is too small for.
 
     Example:
         >>> import jax, numpy as np
@@ -136,8 +141,8 @@ def fit(
         >>> result.history[-1]["loss"] < 0.05
         True
     """
-    train = make_batch(*data)
-    check = None if validation is None else make_batch(*validation)
+    train = make_batch(*data, on_host=True)
+    check = None if validation is None else make_batch(*validation, on_host=True)
     if epochs < 1 or batch_size < 1:
         raise ValueError(
             f"epochs is {epochs} and batch_size {batch_size}, expected at least 1"
@@ -146,14 +151,25 @@ def fit(
         raise ValueError(f"patience is {patience}, expected at least 1 epoch")
     if patience is not None and check is None:
         raise ValueError("patience needs validation rows; pass validation=(x, target)")
+    if device_budget is not None and device_budget < 1:
+        raise ValueError(
+            f"device_budget is {device_budget} bytes, expected a positive number"
+        )
     loss = losses.get(loss)
-    shape = _epoch_shape(len(train.x), batch_size)
-    schedule = None
-    if not isinstance(optimizer, optax.GradientTransformation):
-        total_steps = epochs * shape[0] * shape[1]
-        optimizer, schedule = default_optimizer(optimizer, total_steps, weight_decay)
-    run_chunk = make_run_chunk(make_train_step(model, loss, optimizer, penalties or {}))
-    evaluate = make_evaluate(model, loss)
+    shape = epoch_shape(len(train.x), batch_size)
+    total_steps = epochs * shape[0] * shape[1]
+    strengths = tuple((penalties or {}).items())
+    key = model, loss, optimizer, weight_decay, total_steps, strengths
+    optimizer, schedule, run_chunk, evaluate = _programs(*key)
+    budget = usual_budget() if device_budget is None else device_budget
+    check_rows = 0 if check is None else evaluate.chunk_rows(len(check.x))
+    plan = plan_shards(train, check, shape, check_rows, budget)
+    estimate = estimate_run(
+        run_chunk, evaluate, variables, optimizer, train, check, plan
+    )
+    require_memory(estimate, batch_size)
+    if not plan.on_host:
+        train, check = jax.tree.map(jnp.asarray, (train, check))
     # The state is donated to the first chunk, so the caller's variables are copied.
     state = init_state(jax.tree.map(jnp.array, dict(variables)), optimizer, seed)
     history: list[dict[str, float | int | None]] = []
@@ -162,12 +178,14 @@ def fit(
     bar = tqdm(total=epochs, unit="epoch", disable=not progress, dynamic_ncols=True)
     try:
         for epoch in range(1, epochs + 1):
-            sums = np.zeros(3)
-            for rows in _shuffled_rows(len(train.x), shape, (seed, epoch)):
-                state, metrics = run_chunk(state, train, rows)
-                metrics = jax.device_get(metrics)
-                _check_finite(metrics, state, schedule, best)
-                sums += [m.sum() for m in metrics]
+            chunks = []
+            order = shuffled_rows(len(train.x), shape, (seed, epoch))
+            for rows in plan.chunks(order):
+                state, metrics = run_chunk(state, *plan.send(train, rows))
+                chunks.append(jax.device_get(metrics))
+                _check_finite(chunks[-1], state, schedule, best)
+            # One sum over all steps, whatever the chunks, is the same to the last bit.
+            sums = np.concatenate(chunks, axis=1).sum(axis=1, dtype=np.float64)
             score = None if check is None else evaluate(_variables(state), check)
             history.append(
                 {
@@ -194,81 +212,52 @@ def fit(
     return best
 
 
-def make_run_chunk(
-    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
-) -> Callable[[TrainState, Batch, ArrayLike], tuple[TrainState, Metrics]]:
-    """Builds ``run_chunk(state, data, rows) -> (state, metrics)``.
+class _Programs(NamedTuple):
+    """What training runs; compiled when first run."""
 
-    A jitted scan; on a CPU, a step that convolves is jitted and called for each row.
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule | None
+    run_chunk: RunChunk
+    evaluate: Evaluate
 
-    Args:
-        train_step: ``train_step(state, batch) -> (state, metrics)``.
 
-    Returns:
-        A function that takes one step for each row of the indices ``rows`` (S, B)
-        into ``data``; metrics are stacked (S,). It donates the state it is given.
+def _make_programs(
+    model: nn.Module,
+    loss: losses.Loss,
+    optimizer: float | optax.GradientTransformation,
+    weight_decay: float,
+    total_steps: int,
+    penalties: tuple[tuple[str, float], ...],
+) -> _Programs:
+    """Builds the optimiser and the programs of a training."""
+    schedule = None
+    if not isinstance(optimizer, optax.GradientTransformation):
+        optimizer, schedule = default_optimizer(optimizer, total_steps, weight_decay)
+    step = make_train_step(model, loss, optimizer, dict(penalties))
+    run_chunk, evaluate = make_run_chunk(step), make_evaluate(model, loss)
+    return _Programs(optimizer, schedule, run_chunk, evaluate)
 
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from naejax.train.batch import make_batch
-        >>> def count(state, batch):
-        ...     return state + batch.weight.sum(), batch.weight.sum()
-        >>> data = make_batch(jnp.ones((6, 1)), jnp.ones(6))
-        >>> state, sums = make_run_chunk(count)(0.0, data, jnp.arange(6).reshape(3, 2))
-        >>> float(state), sums.shape
-        (6.0, (3,))
+
+_kept_programs = functools.lru_cache(maxsize=8, typed=True)(_make_programs)
+
+
+def _programs(model: nn.Module, loss: Any, optimizer: Any, *rest: Any) -> _Programs:
+    """Programs of an earlier training of the same kind, or new ones.
+
+    A function of the user's may depend on more than its arguments: it is not kept.
     """
-
-    def step(state, data, indices):
-        return train_step(state, jax.tree.map(lambda a: a[indices], data))
-
-    def scan(state, data, rows):
-        return jax.lax.scan(lambda s, indices: step(s, data, indices), state, rows)
-
-    step_jit = jax.jit(step, donate_argnums=0)
-    scan_jit = jax.jit(scan, donate_argnums=0)
-
-    unroll: bool | None = None
-
-    def run_chunk(state: TrainState, data: Batch, rows: ArrayLike):
-        nonlocal unroll
-        rows = jnp.asarray(rows)
-        if unroll is None:
-            # jit keeps the trace: the call that follows does not trace again.
-            unroll = must_unroll(scan_jit.trace(state, data, rows).jaxpr)
-        if not unroll:
-            return scan_jit(state, data, rows)
-        metrics = []
-        for indices in rows:
-            state, one = step_jit(state, data, indices)
-            metrics.append(one)
-        return state, jax.tree.map(lambda *m: jnp.stack(m), *metrics)
-
-    return run_chunk
+    key = model, loss, optimizer, *rest
+    if loss not in losses.LOSSES.values() or not isinstance(optimizer, float):
+        return _make_programs(*key)
+    try:
+        return _kept_programs(*key)
+    except TypeError:  # The model has no hash.
+        return _make_programs(*key)
 
 
 def _variables(state: TrainState) -> dict[str, Any]:
     """The model's variables in a state."""
     return {"params": state.params, **state.constants}
-
-
-def _epoch_shape(num_rows: int, batch_size: int) -> tuple[int, int, int]:
-    """Chunks, steps per chunk and rows per step of an epoch.
-
-    Equal chunks compile once; an epoch gives up at most a few of its batches.
-    """
-    batch_size = min(batch_size, num_rows)
-    steps = num_rows // batch_size
-    chunks = -(-steps // _CHUNK_STEPS)
-    return chunks, steps // chunks, batch_size
-
-
-def _shuffled_rows(
-    num_rows: int, shape: tuple[int, int, int], seed: tuple[int, int]
-) -> np.ndarray:
-    """Row indices of an epoch in random order; the remainder is left out."""
-    order = np.random.default_rng(seed).permutation(num_rows).astype(np.int32)
-    return order[: math.prod(shape)].reshape(shape)
 
 
 def _check_finite(metrics, state, schedule, result: FitResult) -> None:

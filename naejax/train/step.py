@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from naejax.objectives import penalties as penalty_terms
 from naejax.objectives.losses import Loss
-from naejax.train.batch import Batch
+from naejax.train.batch import Batch, add_offset
 
 
 class TrainState(NamedTuple):
@@ -124,7 +124,8 @@ def make_train_step(
             train=True,
             rngs={"dropout": dropout, "gumbel": gumbel},
         )
-        task = (batch.weight * loss(output.prediction, batch.target)).sum()
+        score = add_offset(output.prediction, batch)
+        task = (batch.weight * loss(score, batch.target)).sum()
         penalty = penalty_terms.total(output, penalties, batch.weight)
         value = task + batch.weight.sum() * penalty
         return value / total, Metrics(task, value, batch.weight.sum())

@@ -1,6 +1,6 @@
 """Fitted models of images as plain values and arrays, to be stored without pickling."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,37 +9,72 @@ from flax import traverse_util
 
 from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.sop import SumOfParts
+from naejax.strict_json import are_texts, is_number, is_whole
 from naejax.vision.fitted import ImageBackbone, ImageSOP
 
-_CNN_FIELDS = (
-    "num_outputs",
-    "channels",
-    "hidden",
-    "depth",
-    "kernel",
-    "padding",
-    "features",
-    "negative_slope",
-)
-_SOP_FIELDS = (
-    "num_groups",
-    "keep",
-    "heads",
-    "mask",
-    "scale",
-    "encoder",
-    "patch",
-    "width",
-    "standardise",
-    "grid",
-    "generator_scale",
-    "selector_scale",
-    "blur",
-    "blur_sigma",
-    "finetune",
-    "chunk",
-)
-_MEANING = ("shape", "classes", "targets", "centre", "spread")
+_LARGEST = 2**20
+"""Of any size in a header: shapes are found by tracing, which makes some constants."""
+
+
+def _is_size(value: Any) -> bool:
+    """A whole number that a model can have of anything."""
+    return is_whole(value, 1) and value <= _LARGEST
+
+
+def _are_sizes(values: Any) -> bool:
+    """Several of them."""
+    return isinstance(values, list | tuple) and all(map(_is_size, values))
+
+
+def _is_text(value: Any) -> bool:
+    """A name."""
+    return isinstance(value, str)
+
+
+def _are_numbers(values: Any) -> bool:
+    """Several finite numbers."""
+    return isinstance(values, list | tuple) and all(map(is_number, values))
+
+
+_PADDINGS = ("SAME", "SAME_LOWER", "VALID", "CIRCULAR")
+_Fields = dict[str, Callable[[Any], bool]]
+_CNN_FIELDS: _Fields = {
+    "num_outputs": _is_size,
+    "channels": _are_sizes,
+    "hidden": _are_sizes,
+    "depth": _is_size,
+    "kernel": _is_size,
+    "padding": lambda value: str(value).upper() in _PADDINGS,
+    "features": lambda value: is_whole(value, -_LARGEST),
+    "negative_slope": is_number,
+}
+_SOP_FIELDS: _Fields = {
+    "num_groups": _is_size,
+    "keep": is_number,
+    "heads": _is_size,
+    "mask": _is_text,
+    "scale": _is_text,
+    "encoder": _is_text,
+    "patch": lambda value: value is None or _is_size(value) or _are_sizes(value),
+    "width": _is_size,
+    "standardise": lambda value: isinstance(value, bool),
+    "grid": lambda value: value is None or _are_sizes(value),
+    "generator_scale": is_number,
+    "selector_scale": is_number,
+    "blur": _is_size,
+    "blur_sigma": is_number,
+    "finetune": are_texts,
+    "chunk": _is_size,
+}
+_MEANING: _Fields = {
+    "shape": lambda value: _are_sizes(value) and len(value) == 3,
+    "classes": are_texts,
+    "targets": are_texts,
+    "centre": _are_numbers,
+    "spread": _are_numbers,
+}
+FIELDS = {"backbone", "model", *_MEANING}
+"""All that a header holds."""
 
 
 def to_state(
@@ -94,16 +129,23 @@ def state_shapes(header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         >>> state_shapes(header)["backbone/conv_0_0/kernel"]
         (3, 3, 1, 4)
     """
+    _check_fields(header["backbone"], _CNN_FIELDS)
+    _check_fields({k: v for k, v in header.items() if k in _MEANING}, _MEANING)
+    if "model" in header:
+        _check_fields(header["model"], _SOP_FIELDS)
+        # Groups run in chunks, which shapes do not depend on: one is traced faster.
+        model = header["model"]
+        header = {**header, "model": {**model, "chunk": model["num_groups"]}}
     cnn = _cnn(header)
     outputs = len(header["classes"] or header["targets"])
-    scale = [float(number) for name in _MEANING[3:] for number in header[name]]
-    if len(scale) != 2 * outputs or cnn.num_outputs != outputs:
+    counts = {cnn.num_outputs, len(header["centre"]), len(header["spread"])}
+    if counts != {outputs}:
         raise ValueError(
             f"the header names {outputs} outputs, the backbone has {cnn.num_outputs}: "
             "save the model again"
         )
-    if not (np.isfinite(scale).all() and min(scale[outputs:]) > 0):
-        raise ValueError("centre or spread of the outputs is not a number: train again")
+    if min(header["spread"]) <= 0:
+        raise ValueError("the spread of an output is not positive: train again")
 
     def init(key: jax.Array, x: np.ndarray) -> dict[str, Any]:
         variables = cnn.init(key, x)
@@ -157,6 +199,16 @@ def from_state(
         "params": {k: v for k, v in tree["backbone"].items() if k not in tuned}
     }
     return ImageSOP(model, {"params": tree["params"], "backbone": constants}, backbone)
+
+
+def _check_fields(values: Mapping[str, Any], fields: _Fields) -> None:
+    """Refuses settings that are missing, too many, or of no model."""
+    if set(values) != set(fields):
+        wrong = sorted(set(values) ^ set(fields))[0]
+        raise ValueError(f"the header has or lacks {wrong!r}: save the model again")
+    for name, fits in fields.items():
+        if not fits(values[name]):
+            raise ValueError(f"{name} is {values[name]!r}: save the model again")
 
 
 def _flat(prefix: str, params: Any) -> dict[str, Any]:
