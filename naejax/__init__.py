@@ -56,7 +56,32 @@ _PLACES = {
     "to_numpy_predictor": "serving",
 }
 
-__all__ = sorted(_PLACES)
+__all__ = [
+    "NAE",
+    "Backbone",
+    "BackboneOutput",
+    "FitResult",
+    "NAEClassifier",
+    "NAEEnsemble",
+    "NAEOutput",
+    "NAERegressor",
+    "SOPOutput",
+    "SumOfParts",
+    "TrainingDivergedError",
+    "backbones",
+    "contribution_range",
+    "export",
+    "fit",
+    "interop",
+    "load",
+    "losses",
+    "penalties",
+    "place_knots",
+    "predict",
+    "save",
+    "sparsemax",
+    "to_numpy_predictor",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,10 @@ SETTINGS += [
 ]
 
 
+def label(settings):
+    return "-".join(map(str, settings.values()))
+
+
 def moved(variables, seed=1):
     """The variables with every parameter moved off its initial value."""
     rng = np.random.default_rng(seed)
@@ -60,9 +64,7 @@ def run(model, variables, x, **options):
     return jax.tree.map(np.asarray, apply(variables, x))
 
 
-@pytest.mark.parametrize(
-    "settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values()))
-)
+@pytest.mark.parametrize("settings", SETTINGS, ids=label)
 def test_what_every_model_promises(backbone, images, settings):
     model, variables = build(backbone, images, heads=2, **settings)
     output = run(model, variables, images)
@@ -106,29 +108,18 @@ def test_what_every_model_promises(backbone, images, settings):
         assert (output.scale == 1).all()
     # Every group's score is the backbone's on the masked example.
     params = variables["params"]["backbone"] if not model.frozen else backbone.params
-    masked = images[:, None] * output.masks[..., None]
-    scores = jax.jit(backbone.apply)(
-        params, masked.reshape(-1, *images.shape[1:])
-    ).scores
+    masked = (images[:, None] * output.masks[..., None]).reshape(-1, *images.shape[1:])
+    scores = jax.jit(backbone.apply)(params, masked).scores
     np.testing.assert_allclose(
         output.group_scores, scores.reshape(batch, groups, -1), rtol=1e-4, atol=1e-5
     )
 
 
 @pytest.mark.parametrize(
-    ("encoder", "scale"),
-    [
-        ("patches", "signed"),
-        ("patches", "straight_through"),
-        ("patches", "none"),
-        ("shared", "signed"),
-        ("copy", "signed"),
-    ],
+    "settings", [s for s in SETTINGS if s["mask"] == "hard" and s["frozen"]], ids=label
 )
-def test_keeping_everything_gives_the_backbones_prediction(
-    backbone, images, encoder, scale
-):
-    model, variables = build(backbone, images, keep=1.0, encoder=encoder, scale=scale)
+def test_keeping_everything_gives_the_backbones_prediction(backbone, images, settings):
+    model, variables = build(backbone, images, keep=1.0, **settings)
     output = run(model, variables, images)
     expected = jax.jit(backbone.apply)(backbone.params, images).scores
     np.testing.assert_allclose(output.prediction, expected, rtol=1e-6, atol=1e-6)

@@ -93,7 +93,8 @@ def quantile_knots(x: ArrayLike, num_knots: int) -> np.ndarray:
         Non-decreasing knots from the smallest to the largest value, (F, T) float32.
 
     Example:
-        >>> quantile_knots([[0.0], [0.0], [4.0], [6.0]], num_knots=5).tolist()
+        >>> x = np.array([[0.0], [0.0], [4.0], [6.0]])
+        >>> quantile_knots(x, num_knots=5).tolist()
         [[0.0, 2.0, 4.0, 5.0, 6.0]]
     """
     columns = np.asarray(x, np.float64).T

@@ -111,7 +111,10 @@ def train_run(
         }
         say(_score_table(schema, scores))
         say(training_line(result, seconds, f"{sizes['training']:,} rows"))
-        artifact.save(folder / MODEL_FILE, fitted, {**metrics, "seed": seed})
+        # No seconds: the same command gives the same file, bit for bit.
+        summary = {"seed": seed, **metrics}
+        del summary["training_seconds"]
+        artifact.save(folder / MODEL_FILE, fitted, summary)
         write_file(folder / "metrics.json", json_text(metrics))
         write_file(folder / "history.csv", history_text(result.history))
         asked = {"data": dataset.name, "target": dataset.target, "task": dataset.task}

@@ -44,8 +44,8 @@ def shuffled_rows(
         Distinct indices of that shape, int32.
 
     Example:
-        >>> sorted(shuffled_rows(5, (1, 2, 2), (0, 1)).ravel().tolist())
-        [0, 1, 2, 3]
+        >>> len(set(shuffled_rows(5, (1, 2, 2), (0, 1)).ravel().tolist()))
+        4
     """
     order = np.random.default_rng(seed).permutation(num_rows).astype(np.int32)
     return order[: math.prod(shape)].reshape(shape)

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from tqdm.auto import tqdm
 
 from naejax.objectives import losses
-from naejax.train.batch import Batch, make_batch
+from naejax.train.batch import Batch, add_offset, make_batch
 from naejax.train.loop import FitResult, TrainingDivergedError, default_optimizer
 from naejax.train.order import epoch_shape, shuffled_rows
 from naejax.train.step import init_state, make_train_step
@@ -187,9 +187,7 @@ def _make_evaluate(model: nn.Module, loss: losses.Loss):
         def one_member(variables, indices):
             part = jax.tree.map(lambda a: a[indices], data)
             output: Any = model.apply(variables, part.x)
-            score = output.prediction
-            if part.offset is not None:
-                score += part.offset
+            score = add_offset(output.prediction, part)
             weight = part.weight * counts
             return (weight * loss(score, part.target)).sum(), weight.sum()
 
