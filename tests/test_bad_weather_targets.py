@@ -83,7 +83,7 @@ def test_labels_that_work(labels):
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (["a"] * N, ["one class only", "'a'"]),
+        (["a"] * N, ["one class only (a", "at least two"]),
         ([None] + ["a", "b"] * (N // 2 - 1) + ["a"], ["None", "row 1"]),
         (Y, ["continuous"]),
         (np.where(np.arange(N) == 4, np.nan, EVERY_OTHER), ["NaN"]),
@@ -148,11 +148,11 @@ def test_weights_that_work(weight):
 @pytest.mark.parametrize(
     ("weight", "words"),
     [
-        (np.zeros(N), ["sample_weight is zero in all"]),
-        (np.where(np.arange(N) == 4, -1.0, 1.0), ["-1.0 in row 5", "at least 0"]),
-        (np.where(np.arange(N) == 4, np.nan, 1.0), ["nan in row 5", "finite"]),
-        (np.full(N, np.inf), ["inf in row 1", "finite"]),
-        (np.ones(3), ["(3,)", "one weight per row"]),
+        (np.zeros(N), ["weights of all 60 rows are zero"]),
+        (np.where(np.arange(N) == 4, -1.0, 1.0), ["row 5 is -1.0", "at least 0"]),
+        (np.where(np.arange(N) == 4, np.nan, 1.0), ["row 5 is nan", "finite"]),
+        (np.full(N, np.inf), ["row 1 is inf", "finite"]),
+        (np.ones(3), ["(3,)", "one per row"]),
         (np.arange(N) == 3, ["1 row has a positive sample_weight"]),
     ],
     ids=["zero", "negative", "NaN", "infinite", "too few", "one row"],

@@ -62,15 +62,10 @@ def without_seconds(history):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 
-# Slow tests run programs that the compiler has optimised.
+# Bitwise in what users run; quick tests are compiled without the usual optimisations.
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("room", "steps"),
-    [
-        (5, [5, 5, 3]),
-        (1, [1] * STEPS),
-        pytest.param(12, [7, 6], marks=pytest.mark.slow),
-        pytest.param(1, [1] * STEPS, marks=pytest.mark.slow),
-    ],
+    ("room", "steps"), [(5, [5, 5, 3]), (12, [7, 6]), (1, [1] * STEPS)]
 )
 def test_shards_train_bitwise_the_same(
     rows, variables, whole, room, steps, sent, caplog
