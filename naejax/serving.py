@@ -8,8 +8,7 @@ import numpy as np
 
 from naejax import table_file
 from naejax.container import Header, Index, blaming, read_container
-from naejax.data.cells import Columns
-from naejax.data.table import TableEncoder, encode
+from naejax.data.table import TableEncoder, encode, read_rows
 from naejax.layout import ModelConfig, model_config
 from naejax.numpy_nae import Scores, apply_numpy
 from naejax.table_file import ESTIMATOR_FIELDS, FIELDS, LOG_LINKS, Tensors
@@ -39,11 +38,12 @@ class NumpyPredictor:
     labels: np.ndarray
     tensors: Tensors = field(repr=False)
 
-    def explain(self, columns: Columns) -> Scores:
+    def explain(self, rows: Any) -> Scores:
         """The scores of rows and their parts, as `naejax.tabular.explain_rows`.
 
         Args:
-            columns: rows, as `naejax.data.read_columns` gives them.
+            rows: path of a CSV file, data frame, mapping of columns, or (N, F) array of
+                a model that was fitted on one.
 
         Returns:
             Predictions (N, C), bias (C,) and contributions (N, F, C), in the unit of
@@ -53,7 +53,7 @@ class NumpyPredictor:
         Raises:
             ValueError: if a column is missing or holds text where numbers are expected.
         """
-        x = encode(self.encoder, columns)
+        x = encode(self.encoder, read_rows(self.encoder, rows))
         if len(x) == 0:
             raise ValueError("the table has no rows, expected at least one")
         chunks = [
@@ -71,35 +71,35 @@ class NumpyPredictor:
             np.concatenate([chunk.contributions for chunk in chunks]) * std,
         )
 
-    def contributions(self, columns: Columns) -> np.ndarray:
+    def contributions(self, rows: Any) -> np.ndarray:
         """What each feature adds to the scores of rows.
 
         Args:
-            columns: rows.
+            rows: as for `explain`.
 
         Returns:
             (N, F, C), features in the order of ``encoder.schema.features``.
         """
-        return self.explain(columns).contributions
+        return self.explain(rows).contributions
 
-    def decision_function(self, columns: Columns) -> np.ndarray:
+    def decision_function(self, rows: Any) -> np.ndarray:
         """The scores of rows on the link scale.
 
         Args:
-            columns: rows.
+            rows: as for `explain`.
 
         Returns:
             One score per class, (N, C); for two classes the log-odds of the second, for
             a regression its value or logarithm, (N,).
         """
-        score = self.explain(columns).prediction
+        score = self.explain(rows).prediction
         return score[:, 0] if score.shape[1] == 1 else score
 
-    def predict_proba(self, columns: Columns) -> np.ndarray:
+    def predict_proba(self, rows: Any) -> np.ndarray:
         """The probability of every class.
 
         Args:
-            columns: rows.
+            rows: as for `explain`.
 
         Returns:
             (N, number of classes) float64, in the order of ``labels``.
@@ -112,24 +112,24 @@ class NumpyPredictor:
                 f"{self.encoder.schema.target.name!r} is a number and has no classes; "
                 "use predict"
             )
-        score = self.explain(columns).prediction
+        score = self.explain(rows).prediction
         if score.shape[1] == 1:
             score = np.concatenate([np.zeros_like(score), score], axis=1)
         likelihood = np.exp(score - score.max(axis=1, keepdims=True))
         return likelihood / likelihood.sum(axis=1, keepdims=True)
 
-    def predict(self, columns: Columns) -> np.ndarray:
+    def predict(self, rows: Any) -> np.ndarray:
         """The mean of the target, in its unit, or the most probable class.
 
         Args:
-            columns: rows.
+            rows: as for `explain`.
 
         Returns:
             Numbers or labels, (N,).
         """
         if len(self.labels):
-            return self.labels[self.predict_proba(columns).argmax(axis=1)]
-        score = self.explain(columns).prediction[:, 0]
+            return self.labels[self.predict_proba(rows).argmax(axis=1)]
+        score = self.explain(rows).prediction[:, 0]
         return np.exp(score) if self.loss in LOG_LINKS else score
 
 

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from naejax.data.cells import Columns
-from naejax.data.table import encode
+from naejax.data.table import encode, read_rows
 from naejax.files import write_file
 from naejax.models.predict import predict
 from naejax.tabular import TabularNAE
@@ -21,7 +20,7 @@ TOLERANCE = 1e-4
 of the model: compilers may sum in another order."""
 
 
-def export(model: Any, path: str | Path, rows: Columns | None = None) -> None:
+def export(model: Any, path: str | Path, rows: Any = None) -> None:
     """Writes a fitted model as one program, which needs neither naejax nor Flax to run.
 
     The program maps encoded rows x (N, F) float32, for any N, to the predictions (N, C)
@@ -32,7 +31,8 @@ def export(model: Any, path: str | Path, rows: Columns | None = None) -> None:
     Args:
         model: a fitted model of a table, or a fitted estimator.
         path: of the file, by custom ``*.stablehlo``; an existing one is replaced.
-        rows: columns to compare on; None: random rows, with missing values.
+        rows: to compare on: data frame, columns, (N, F) array or path of a CSV file;
+            None: random rows, with missing values.
 
     Raises:
         ValueError: if it is no model of a table, the program's numbers differ from the
@@ -65,7 +65,11 @@ def export(model: Any, path: str | Path, rows: Columns | None = None) -> None:
             "fitted estimator"
         )
     num_features = len(fitted.encoder.codecs)
-    x = _random_rows(num_features) if rows is None else encode(fitted.encoder, rows)
+    x = (
+        _random_rows(num_features)
+        if rows is None
+        else encode(fitted.encoder, read_rows(fitted.encoder, rows))
+    )
     shape = jax_export.symbolic_shape(f"rows, {num_features}")
     argument = jax.ShapeDtypeStruct(shape, jnp.float32)
     exported = jax_export.export(_program(fitted), platforms=PLATFORMS)(argument)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from flax import traverse_util
 
 import naejax
-from naejax import table_file
+from naejax import NAERegressor, table_file
 from naejax.data import fit_encoder, infer_schema, read_columns
 from naejax.data.encoding import _normal_quantiles
 from naejax.layout import DTYPES, GATES, model_config, parameter_shapes
@@ -20,6 +21,7 @@ from naejax.models.ensemble import NAEEnsemble
 from naejax.models.nae import NAE
 from naejax.objectives import losses
 from naejax.serving import to_numpy_predictor
+from naejax.stablehlo import export
 from naejax.tabular import TabularNAE, explain_rows, predict_table
 from naejax.tabular.fitted import LOG_LINK
 from naejax.vision import ImageBackbone
@@ -271,3 +273,23 @@ def test_what_is_no_table_is_refused(tmp_path):
     naejax.save(tmp_path / "model", fitted)
     with pytest.raises(ValueError, match="of kind 'backbone', this naejax knows nae"):
         to_numpy_predictor(tmp_path / "model")
+
+
+def test_frames_arrays_and_files_are_read_like_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=40), "b": rng.integers(0, 3, 40)})
+    tiny = {"num_experts": 2, "hidden": (4,), "epochs": 1, "num_knots": 2}
+    named = NAERegressor(**tiny, categorical_features=["b"]).fit(frame, frame.a)
+    array = frame.to_numpy()
+    unnamed = NAERegressor(**tiny, categorical_features=[1]).fit(array, frame.a)
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    for model, rows in [
+        (named, frame),
+        (named, frame[["b", "a"]]),
+        (named, tmp_path / "rows.csv"),
+        (unnamed, array),
+    ]:
+        prediction = to_numpy_predictor(model).predict(rows)
+        expected = model.predict(array if rows is array else frame)
+        np.testing.assert_allclose(prediction, expected, atol=1e-5)
+        export(model, tmp_path / "model.stablehlo", rows)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from naejax import artifact
-from naejax.data.columns import read_columns
 from naejax.data.image_file import read_arrays
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import as_images
+from naejax.data.table import read_rows
 from naejax.files import write_file
 from naejax.runs.folder import MODEL_FILE, csv_text
 from naejax.tabular import TabularNAE, predict_table
@@ -70,9 +70,7 @@ def _predict_rows(fitted: TabularNAE, data: str) -> dict[str, np.ndarray]:
         raise ValueError(
             f"the run is on a table, {data} holds images; give a .csv file"
         )
-    features = fitted.encoder.schema.features
-    text = [feature.name for feature in features if feature.kind == "categorical"]
-    return predict_table(fitted, read_columns(data, text=text))
+    return predict_table(fitted, read_rows(fitted.encoder, data))
 
 
 def _read_pixels(run: Path, data: str) -> np.ndarray:
