@@ -1,5 +1,7 @@
 """A fitted table: units, links, classes, and the file that keeps it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -83,17 +85,19 @@ def test_row_order_and_company_do_not_matter(fitted_table):
     assert (whole[order] == mixed).all() and (whole[7] == alone[0]).all()
 
 
-def test_scaling_the_target_scales_the_contributions():
+@pytest.mark.parametrize("loss", ["squared", "huber"])
+def test_scaling_the_target_scales_the_contributions(loss):
+    """Huber's delta too is in the target's unit."""
     columns = make_table("regression")
-    scaled = {**columns, "y": columns["y"] * 1000}
-    outputs = [
-        explain_rows(
-            fit_table(c, c, infer_schema(c, "y"), QUICK, progress=False)[0], columns
-        )
-        for c in (columns, scaled)
-    ]
+    outputs = []
+    for scale in (1, 1e-4):
+        c = {**columns, "y": columns["y"] * scale}
+        delta = 300.0 * scale if loss == "huber" else None
+        settings = replace(QUICK, loss=loss, loss_parameter=delta)
+        fitted, _ = fit_table(c, c, infer_schema(c, "y"), settings, progress=False)
+        outputs.append(explain_rows(fitted, columns))
     np.testing.assert_allclose(
-        outputs[0].contributions * 1000, outputs[1].contributions, rtol=1e-3, atol=1.0
+        outputs[0].contributions, outputs[1].contributions * 1e4, rtol=1e-3, atol=1e-3
     )
 
 
