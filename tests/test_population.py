@@ -1,5 +1,7 @@
 """Several models trained side by side, and their mean as one model."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -169,3 +171,14 @@ def test_a_table_trains_members_on_rows_of_their_own(bootstrap):
     total = output.bias + output.contributions.sum(axis=1)
     np.testing.assert_allclose(output.prediction, total, atol=1e-5)
     assert 1 <= result.best_epoch <= 2
+
+
+def test_no_members_and_budgets_of_ensembles_are_refused():
+    columns = {"x": np.arange(60.0), "y": np.arange(60.0)}
+    fit_quickly = partial(
+        fit_table, columns, None, infer_schema(columns, "y"), progress=False
+    )
+    with pytest.raises(ValueError, match="members is 0, expected at least 1"):
+        fit_quickly(Settings(members=0))
+    with pytest.raises(ValueError, match="device_budget is 9 and members 2"):
+        fit_quickly(Settings(members=2), device_budget=9)

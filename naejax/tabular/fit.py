@@ -199,6 +199,8 @@ def _encoder(
 
 def _module(schema: Schema, chosen: Any) -> NAE | NAEEnsemble:
     """The module that settings ask for."""
+    if chosen.members < 1:
+        raise ValueError(f"members is {chosen.members}, expected at least 1 model")
     names = [feature.name for feature in schema.features]
     signs = dict.fromkeys(names, 0)
     for name, sign in chosen.monotone:
