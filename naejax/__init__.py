@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from naejax.models.sop import SumOfParts
     from naejax.objectives import losses, penalties
     from naejax.ops.sparsemax import sparsemax
+    from naejax.reports import report
     from naejax.serving import to_numpy_predictor
     from naejax.stablehlo import export
     from naejax.train.loop import FitResult, TrainingDivergedError, fit
@@ -51,6 +52,7 @@ _PLACES = {
     "penalties": "objectives",
     "place_knots": "models.nae",
     "predict": "models.predict",
+    "report": "reports",
     "save": "artifact",
     "sparsemax": "ops.sparsemax",
     "to_numpy_predictor": "serving",
@@ -78,6 +80,7 @@ __all__ = [
     "penalties",
     "place_knots",
     "predict",
+    "report",
     "save",
     "sparsemax",
     "to_numpy_predictor",

@@ -1,4 +1,4 @@
-"""The command line: ``naejax train``, ``naejax predict``, ``naejax datasets``."""
+"""The command line: ``naejax train``, ``predict``, ``explain`` and ``datasets``."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ import tyro
 
 from naejax.data.datasets import DatasetInfo, available, load_dataset
 from naejax.data.image_sets import ImageInfo, available_images, load_images
-from naejax.runs import predict_run, train_image_run, train_run
+from naejax.runs import explain_run, predict_run, train_image_run, train_run
 from naejax.settings import (
     NAEOptions,
     Settings,
@@ -104,6 +104,28 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Explain:
+    """Explain a trained run on one HTML page that needs no network.
+
+    Attributes:
+        folder: a folder that `naejax train` made.
+        out: HTML file to write.
+        data: rows or images to explain instead of the run's own: a CSV file with the
+            same columns; for a run on images an .npz file, or the name of a data set.
+        overwrite: replace an existing file.
+    """
+
+    folder: tyro.conf.Positional[str]
+    out: str
+    data: str | None = None
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+
+    def run(self) -> None:
+        """Writes the page."""
+        explain_run(self.folder, self.out, self.data, overwrite=self.overwrite)
+
+
+@dataclass(frozen=True)
 class Datasets:
     """List the data sets that have a name: tables, then images."""
 
@@ -180,13 +202,13 @@ def _print_entry(entry: DatasetInfo | ImageInfo, size: str) -> None:
     print(f"  {entry.name:15} {size}  {entry.task:14} {entry.description}{network}")
 
 
-def _parse(arguments: Sequence[str]) -> Train | Predict | Datasets:
+def _parse(arguments: Sequence[str]) -> Train | Predict | Explain | Datasets:
     """Reads the command line; tyro's boxed messages become one line."""
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
             return tyro.cli(
-                Train | Predict | Datasets,
+                Train | Predict | Explain | Datasets,
                 args=list(arguments),
                 prog="naejax",
                 description="Models that explain themselves: Neural Additive Experts "

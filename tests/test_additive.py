@@ -9,7 +9,11 @@ import pytest
 
 from naejax.data.cells import is_missing
 from naejax.data.schema import Feature, Schema, Target
-from naejax.explain.additive import MAX_POSITIONS, compute_shapes, importance_order
+from naejax.explain.additive import (
+    compute_shapes,
+    importance_order,
+)
+from naejax.explain.positions import MAX_POSITIONS
 from naejax.types import NAEOutput
 
 NUMBER = Feature("x", "numeric")

@@ -80,7 +80,8 @@ def test_saved_estimators_are_bitwise_the_same(fitted, tmp_path):
     assert type(loaded) is type(model) and loaded.get_params() == model.get_params()
     before, after = model.predict(x), loaded.predict(x)
     assert (before == after).all() and before.dtype == after.dtype
-    for part, other in zip(model.explain(x), loaded.explain(x), strict=True):
+    before_parts, after_parts = model.explain(x).output, loaded.explain(x).output
+    for part, other in zip(before_parts, after_parts, strict=True):
         np.testing.assert_array_equal(np.asarray(part), np.asarray(other))
     if hasattr(model, "classes_"):
         assert (loaded.predict_proba(x) == model.predict_proba(x)).all()

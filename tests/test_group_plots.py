@@ -10,15 +10,9 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from naejax.explain.group_panel import (
-    LOWERS,
-    RAISES,
-    draw_group,
-    draw_sum,
-    signed,
-    to_pictures,
-)
+from naejax.explain.group_panel import draw_group, draw_sum, to_pictures
 from naejax.explain.group_plots import plot_groups
+from naejax.explain.style import LOWERS, RAISES, signed
 from naejax.types import SOPOutput
 
 CLASSES = ["cat", "dog", "$cow"]

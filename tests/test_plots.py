@@ -7,38 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from random_shapes import shape_of
 
 from naejax.data.schema import Feature
-from naejax.explain.additive import Shape
-from naejax.explain.panel import COLORS, MAX_LEVELS
+from naejax.explain.axis import MAX_LEVELS
 from naejax.explain.plots import plot_shape, plot_shapes
-
-
-def shape_of(
-    positions, *, kind="numeric", outputs=1, name="x", scale=1.0, bars=0, seed=0
-) -> Shape:
-    """A shape with random curves at the given positions."""
-    rng = np.random.default_rng(seed)
-    n, is_number = len(positions), kind == "numeric"
-    curves = np.sort(scale * rng.normal(size=(5, n, outputs)), axis=0)
-    lower, low, mean, high, upper = curves
-    known = [p for p in positions if p is not None and p == p]
-    return Shape(
-        feature=Feature(name, kind),
-        positions=np.array(positions, float if is_number else object),
-        counts=rng.integers(1, 50, n),
-        mean=mean,
-        low=low,
-        high=high,
-        lower=lower,
-        upper=upper,
-        shift=np.zeros(outputs),
-        importance=np.full(outputs, scale),
-        additivity=np.full(outputs, 0.75),
-        window=(min(known), max(known)) if is_number else None,
-        histogram=np.arange(bars),
-        edges=np.linspace(min(known), max(known), bars + 1) if bars else np.zeros(0),
-    )
+from naejax.explain.style import COLORS
 
 
 def draw(shape, **options):

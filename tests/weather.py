@@ -28,7 +28,7 @@ def column(values, i=1):
 
 def check_finite(model, x):
     """All that a model says of rows is finite, and parts sum to the whole."""
-    output = jax.tree.map(np.asarray, model.explain(x))
+    output = jax.tree.map(np.asarray, model.explain(x).output)
     assert all(np.isfinite(part).all() for part in output)
     total = output.bias + output.contributions.sum(axis=1)
     scale = np.abs(output.contributions).max() + np.abs(output.bias).max()

@@ -24,11 +24,11 @@ from naejax.estimators.inputs import (
     training_columns,
 )
 from naejax.estimators.rows import MIN_ROWS, Rows, hold_back, make_rows, read_offset
+from naejax.explanation import Explanation, explain_table
 from naejax.models.predict import predict_scores
 from naejax.objectives.losses import Loss
 from naejax.settings import Settings
-from naejax.tabular import TabularNAE, explain_rows, fit_table
-from naejax.types import NAEOutput
+from naejax.tabular import TabularNAE, fit_table
 
 _RENAMED = ("members", "monotone", "loss")
 _MODEL = ("hidden", "num_experts", "top_k", "gate_rank", "num_knots", "dropout")
@@ -151,21 +151,22 @@ class BaseNAE(BaseEstimator):
             self.calibration_ = np.sort(self._nonconformity(score, truth))
         return self
 
-    def explain(self, X: Any) -> NAEOutput:
+    def explain(self, X: Any) -> Explanation:
         """The score of every row and what each feature contributes to it.
 
         Args:
             X: rows, (N, F).
 
         Returns:
-            See `naejax.tabular.explain_rows`: in the unit of the target for the
-            identity link, otherwise on the link scale (log-odds, logarithm).
+            See `naejax.explanation.Explanation`: scores and contributions, which add
+            up to them, in the unit of the target for the identity link, otherwise on
+            the link scale (log-odds, logarithm); shapes, pictures and tables of them.
 
         Raises:
             ValueError: if a column is missing or holds text where numbers are expected.
         """
         check_is_fitted(self)
-        return explain_rows(self.fitted_, prediction_columns(self, X))
+        return explain_table(self.fitted_, prediction_columns(self, X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

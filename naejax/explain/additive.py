@@ -5,22 +5,18 @@ the same rows; no model runs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from naejax.data.cells import Columns, unknown_name
-from naejax.data.codec import level_indices, to_numbers
+from naejax.data.cells import Columns
 from naejax.data.schema import Feature, Schema
+from naejax.explain.members import ROUNDING, member_contributions
+from naejax.explain.positions import cells_of, find_density, find_positions
 from naejax.models.nae import contribution_range
 from naejax.types import NAEOutput
 
-MIN_POSITIONS, MAX_POSITIONS = 12, 48
-_ROWS_PER_BIN = 10
 SPREAD = (10, 90)
-_BARS = 40
-# Contributions are float32: variation below this share of their size is rounding.
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +47,13 @@ class Shape:
         histogram: rows in m <= 40 equally wide bars over the window, (m,); empty for
             levels and for distinct numbers, where `counts` says it all.
         edges: where the bars begin and end, (m + 1,); empty where `histogram` is.
+        experts: mean contribution that each of the K experts (all of an ensemble's)
+            proposes to the rows there, less the mean over all rows of what its member
+            contributes (`shift`, for one model), (n, K, C); empty if unknown.
+        usage: mean gate of each expert there, (n, K); rows sum to 1.
+        members: mean contribution of each of the S members of an ensemble, less the
+            member's own mean over the rows, (S, n, C); one model is its only member.
+        member_importance: mean of ``|f_im - mean f_im|`` for each member, (S, C).
     """
 
     feature: Feature
@@ -67,6 +70,10 @@ class Shape:
     window: tuple[float, float] | None
     histogram: np.ndarray
     edges: np.ndarray
+    experts: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    usage: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    members: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    member_importance: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 def compute_shapes(
@@ -74,11 +81,9 @@ def compute_shapes(
 ) -> list[Shape]:
     """Computes the shape of every feature from a model's output for B rows.
 
-    Positions are the levels that occur, or the distinct numbers if there are at most m,
-    or else at most m bins at the mean of their numbers, about equally full except that
-    equal numbers stay together; m is a tenth of the rows, from 12 to 48. Missing cells
-    and levels that the schema lacks share one more position. With n positions and the
-    sums of squares of f_i within positions and in total::
+    Positions are those of `naejax.explain.positions.find_positions`: levels, numbers or
+    bins. With n positions and the sums of squares of f_i within positions and in
+    total::
 
         A_i = 1 - (within / (B - n)) / (total / (B - 1)),  at least 0
 
@@ -99,7 +104,8 @@ def compute_shapes(
         One shape per feature, in the order of the schema.
 
     Raises:
-        ValueError: a column is missing, or rows or features do not match the output.
+        ValueError: a column is missing, or rows, features or members do not match the
+            output.
 
     Example:
         >>> from naejax.data.schema import infer_schema
@@ -114,25 +120,85 @@ def compute_shapes(
     Source: additivity is the correlation ratio; this estimate is Kelley's epsilon
     squared, "An Unbiased Correlation Ratio Measure", PNAS 1935.
     """
+    _check(output, schema)
     contributions = np.asarray(output.contributions)
-    shape, num_features = contributions.shape, len(schema.features)
-    if len(shape) != 3 or shape[0] == 0 or shape[1] != num_features:
-        raise ValueError(
-            f"contributions have shape {shape}, expected (rows, {num_features}, "
-            "outputs) with at least one row and one column per feature: pass the "
-            "output and the schema of the same model"
-        )
+    gates, experts = np.asarray(output.gates), np.asarray(output.experts)
+    by_member = member_contributions(output, members)
     lower, upper = map(np.asarray, contribution_range(output, members))
     return [
         _shape(
             feature,
-            _cells(columns, feature.name, len(contributions)),
+            cells_of(columns, feature.name, len(contributions)),
             np.asarray(contributions[:, i], np.float64),
             np.asarray(lower[:, i], np.float64),
             np.asarray(upper[:, i], np.float64),
+            gates[:, i],
+            experts[:, i],
+            np.asarray(by_member[:, :, i], np.float64),
         )
         for i, feature in enumerate(schema.features)
     ]
+
+
+def model_additivity(
+    output: NAEOutput, columns: Columns, schema: Schema, members: int = 1
+) -> np.ndarray:
+    """How much of the score the shapes tell: 1 for a plain additive model.
+
+    With what context adds to a contribution, ``d_i = f_i - E[f_i | x_i]``::
+
+        A = 1 - Var(sum_i d_i) / Var(sum_i f_i)
+
+    estimated as the additivity of one feature is (`compute_shapes`), which A is for a
+    single feature. It is the R2 of the sum of the shapes for the score, equal to
+    ``Var(sum_i E[f_i | x_i]) / Var(sum_i f_i)`` where that sum and the context's are
+    uncorrelated. The estimate of n_i positions' means costs feature i, by
+    ``q_i = B / (B - n_i)``, what it costs there::
+
+        Var(sum_i d_i) = mean_b((sum_i q_i d_ib)^2) - sum_i (q_i^2 - q_i) mean_b(d_ib^2)
+
+    Args:
+        output: what the model returned for B rows.
+        columns: raw cells of the same rows.
+        schema: of the table.
+        members: S of an ensemble, which is measured as the one model that it is.
+
+    Returns:
+        One number in [0, 1] per output, (C,); 1 for a score that does not vary.
+
+    Raises:
+        ValueError: as `compute_shapes`.
+
+    Example:
+        >>> from naejax.data.schema import infer_schema
+        >>> columns = {"x": np.arange(12.0) % 3, "y": np.arange(12.0)}
+        >>> f = columns["x"].reshape(12, 1, 1)
+        >>> output = NAEOutput(f[:, 0], np.zeros(1), f, np.ones((12, 1, 1)),
+        ...                    f[..., None])
+        >>> model_additivity(output, columns, infer_schema(columns, "y"))
+        array([1.])
+    """
+    _check(output, schema)
+    contributions = np.asarray(output.contributions, np.float64)
+    rows = len(contributions)
+    context, excess = np.zeros(contributions[:, 0].shape), 0.0
+    for i, feature in enumerate(schema.features):
+        groups = find_positions(feature, cells_of(columns, feature.name, rows)).groups
+        counts = np.bincount(groups)
+        if rows == len(counts):
+            continue
+        f = contributions[:, i] - contributions[:, i].mean(axis=0)
+        sums = [np.bincount(groups, column) for column in f.T]
+        deviation = f - (np.stack(sums, axis=1) / counts[:, None])[groups]
+        factor = rows / (rows - len(counts))
+        context += factor * deviation
+        excess += (factor**2 - factor) * (deviation**2).sum(axis=0)
+    score = contributions.sum(axis=1)
+    size = np.abs(contributions).sum(axis=1).max(axis=0)
+    varies = np.ptp(score, axis=0) > ROUNDING * size
+    total = np.where(varies, score.var(axis=0, ddof=min(1, rows - 1)), 1)
+    unexplained = ((context**2).sum(axis=0) - excess) / rows / total
+    return np.where(varies, np.clip(1 - unexplained, 0, 1), 1.0)
 
 
 def importance_order(shapes: Sequence[Shape]) -> list[int]:
@@ -153,18 +219,15 @@ def importance_order(shapes: Sequence[Shape]) -> list[int]:
     return np.argsort(-scores, kind="stable").tolist()
 
 
-def _cells(columns: Columns, name: str, rows: int) -> np.ndarray:
-    """A column by name, checked to have as many rows as the output."""
-    if name not in columns:
+def _check(output: NAEOutput, schema: Schema) -> None:
+    """Refuses an output without rows, or of a model of another table."""
+    shape, num_features = output.contributions.shape, len(schema.features)
+    if len(shape) != 3 or shape[0] == 0 or shape[1] != num_features:
         raise ValueError(
-            unknown_name(f"the table lacks the column {name!r}", name, columns)
+            f"contributions have shape {shape}, expected (rows, {num_features}, "
+            "outputs) with at least one row and one column per feature: pass the "
+            "output and the schema of the same model"
         )
-    if len(columns[name]) != rows:
-        raise ValueError(
-            f"column {name!r} has {len(columns[name])} rows and the model's output "
-            f"{rows}: pass the columns that were encoded for this output"
-        )
-    return columns[name]
 
 
 def _shape(
@@ -173,19 +236,12 @@ def _shape(
     contributions: np.ndarray,
     lower: np.ndarray,
     upper: np.ndarray,
+    gates: np.ndarray,
+    experts: np.ndarray,
+    by_member: np.ndarray,
 ) -> Shape:
-    """One feature's shape from its cells (B,) and float64 arrays (B, C)."""
-    window, histogram, edges = None, np.zeros(0, np.intp), np.zeros(0)
-    if feature.kind == "numeric":
-        numbers = to_numbers(feature.name, column)
-        positions, groups = _number_positions(numbers)
-        known = numbers[~np.isnan(numbers)]
-        if len(known):
-            window = _window(known)
-            if len(np.unique(known)) > _most_positions(len(known)):
-                histogram, edges = np.histogram(known, _bar_edges(known, *window))
-    else:
-        positions, groups = _level_positions(feature, column)
+    """One feature's shape, from its cells (B,), and its part of a model's output."""
+    positions, groups = find_positions(feature, column)
     counts = np.bincount(groups)
     starts = np.cumsum(counts) - counts
     order = np.argsort(groups, kind="stable")
@@ -196,6 +252,14 @@ def _shape(
         np.percentile(rows, SPREAD, axis=0) for rows in np.split(centred, starts[1:])
     ]
     low, high = np.stack(spread, axis=1)
+    members = len(by_member)
+    # Position by position: a float64 copy of all experts could be larger than memory.
+    there = np.split(order, starts[1:])
+    proposed = np.stack([experts[rows].mean(axis=0, dtype=float) for rows in there])
+    usage = np.stack([gates[rows].mean(axis=0, dtype=float) for rows in there])
+    member_shift = by_member.mean(axis=1)
+    by_member = by_member - member_shift[:, None]
+    sums = np.add.reduceat(by_member[:, order], starts, axis=1)
     return Shape(
         feature=feature,
         positions=positions,
@@ -208,9 +272,12 @@ def _shape(
         shift=shift,
         importance=np.abs(centred).mean(axis=0),
         additivity=_additivity(contributions, mean, counts, shift),
-        window=window,
-        histogram=histogram,
-        edges=edges,
+        **find_density(feature, column)._asdict(),
+        # Constants of single members say nothing: only their mean is in the score.
+        experts=proposed - np.repeat(member_shift, experts.shape[1] // members, axis=0),
+        usage=usage,
+        members=sums / counts[:, None],
+        member_importance=np.abs(by_member).mean(axis=1),
     )
 
 
@@ -220,82 +287,10 @@ def _additivity(
     """Epsilon squared of contributions (B, C) grouped into n positions, (C,)."""
     rows, n = len(contributions), len(counts)
     size = np.abs(contributions).max(axis=0)
-    varies = np.ptp(contributions, axis=0) > _ROUNDING * size
+    varies = np.ptp(contributions, axis=0) > ROUNDING * size
     if rows == n:
         return np.ones(len(shift))
     total = ((contributions - shift) ** 2).sum(axis=0)
     within = total - counts @ mean**2
     unexplained = within / (rows - n) / np.where(varies, total / (rows - 1), 1)
     return np.where(varies, np.clip(1 - unexplained, 0, 1), 1.0)
-
-
-def _most_positions(rows: int) -> int:
-    """How many positions numbers get: bins of few rows show noise, not a shape."""
-    return int(np.clip(rows // _ROWS_PER_BIN, MIN_POSITIONS, MAX_POSITIONS))
-
-
-def _number_positions(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n,) of numbers, NaN last, and the position of every row, (B,)."""
-    values, groups, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    distinct = len(values) - int(np.isnan(values[-1]))
-    if distinct <= _most_positions(counts[:distinct].sum()):
-        return values, groups
-    starts = _bin_starts(counts[:distinct])
-    if distinct < len(values):
-        starts = np.append(starts, distinct)
-    sums = np.add.reduceat(values * counts, starts)
-    bins = np.searchsorted(starts, np.arange(len(values)), side="right") - 1
-    return sums / np.add.reduceat(counts, starts), bins[groups]
-
-
-def _bin_starts(counts: np.ndarray) -> np.ndarray:
-    """First value of each bin, of values that occur ``counts`` times."""
-    most = _most_positions(counts.sum())
-    # A frequent value has a bin of its own, and only the others share the rest.
-    frequent, shared = 0, counts.sum()
-    for count in np.sort(counts)[::-1]:
-        size = shared / (most - frequent)
-        if count <= size:
-            break
-        frequent, shared = frequent + 1, shared - count
-    ends = np.cumsum(np.minimum(counts, size))
-    starts, filled = [0], 0.0
-    for bins_left in range(most, 1, -1):
-        goal = filled + (ends[-1] - filled) / bins_left
-        start = max(starts[-1] + 1, int(np.searchsorted(ends, goal, side="right")))
-        if start >= len(counts):
-            break
-        starts.append(start)
-        filled = ends[start - 1]
-    return np.array(starts)
-
-
-def _level_positions(
-    feature: Feature, column: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Levels that occur, None last for all other cells, and each row's position."""
-    # A boolean column may show only one of its values in the schema's table.
-    levels = ("false", "true") if feature.kind == "boolean" else feature.levels
-    indices = level_indices(levels, column)
-    found, groups = np.unique(
-        np.where(indices < 0, len(levels), indices), return_inverse=True
-    )
-    return np.array([*levels, None], dtype=object)[found], groups
-
-
-def _window(known: np.ndarray) -> tuple[float, float]:
-    """The numbers' 0.5th and 99.5th percentile, or their range if these are equal."""
-    left = np.percentile(known, 0.5, method="lower")
-    right = np.percentile(known, 99.5, method="higher")
-    if left == right:
-        left, right = known.min(), known.max()
-    return float(left), float(right)
-
-
-def _bar_edges(known: np.ndarray, left: float, right: float) -> np.ndarray:
-    """Edges of at most 40 equally wide bars over the window."""
-    if (known == np.round(known)).all():
-        # Bars of whole width hold equally many whole numbers each.
-        width = np.ceil((right - left + 1) / _BARS)
-        return np.arange(left - 0.5, right + 0.5 + width, width)
-    return np.linspace(left, right, _BARS + 1)

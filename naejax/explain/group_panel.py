@@ -1,15 +1,12 @@
 """Panels of a picture of groups: the input, one group, the sum, on matplotlib Axes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from naejax.explain.panel import COLORS, GREY, PALE, SMALL
+from naejax.explain.style import GREY, PALE, SMALL, sign_color, signed
 from naejax.types import Numbers
 
-# A contribution that raises the score, and one that lowers it.
-RAISES, LOWERS = COLORS[0], COLORS[1]
 _PARTS = "#F0E442"
 
 
@@ -66,11 +63,11 @@ def draw_image(ax: Any, picture: np.ndarray, parts: np.ndarray | None = None) ->
         >>> ax.images[0].get_array().shape
         (4, 5, 3)
     """
-    _show(ax, picture)
+    show(ax, picture)
     for mask in () if parts is None else parts:
         # Yellow on black shows on every picture.
-        _draw_outline(ax, mask != 0, "#000000", 2.6)
-        _draw_outline(ax, mask != 0, _PARTS, 1.3)
+        draw_outline(ax, mask != 0, "#000000", 2.6)
+        draw_outline(ax, mask != 0, _PARTS, 1.3)
     return ax
 
 
@@ -106,10 +103,10 @@ def draw_group(
     """
     mask = np.reshape(mask, picture.shape[:2])
     mask = mask / (mask.max() or 1)
-    color = _color(contribution)
-    _show(ax, 0.8 + 0.2 * picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
-    _show(ax, picture, alpha=mask)
-    _draw_outline(ax, mask > 0, color, 1.3)
+    color = sign_color(contribution)
+    show(ax, 0.8 + 0.2 * picture.mean(axis=-1, keepdims=True).repeat(3, axis=-1))
+    show(ax, picture, alpha=mask)
+    draw_outline(ax, mask > 0, color, 1.3)
     ax.set_title(
         text or signed([contribution])[0], fontsize=9, fontweight="bold", color=color
     )
@@ -138,7 +135,7 @@ def draw_sum(ax: Any, contributions: dict[str, float], bias: float = 0.0) -> Any
     ends = heights.cumsum()
     total = ends[-1] if len(ends) else 0.0
     x = np.arange(len(heights) + 1)
-    colors = [GREY if name == "bias" else _color(v) for name, v in steps.items()]
+    colors = [GREY if name == "bias" else sign_color(v) for name, v in steps.items()]
     bars = ax.bar(x[:-1], heights, 0.7, bottom=ends - heights, color=colors)
     signs = ["+" if v > 0 else "−" if v < 0 else "" for v in heights]
     ax.bar_label(bars, signs, fontsize=8, padding=1)
@@ -156,38 +153,7 @@ def draw_sum(ax: Any, contributions: dict[str, float], bias: float = 0.0) -> Any
     return ax
 
 
-def signed(values: Sequence[float]) -> list[str]:
-    """Writes numbers with their sign, all with the same decimals.
-
-    The largest has three digits or more, so that sums can be followed.
-
-    Args:
-        values: numbers that belong together.
-
-    Returns:
-        One text each.
-
-    Example:
-        >>> signed([1.316, -0.25])
-        ['+1.32', '−0.25']
-    """
-    largest = max((abs(v) for v in values), default=0.0)
-    if largest == 0 or 1e-4 <= largest < 1e6:
-        decimals = 2 - int(np.floor(np.log10(largest))) if largest else 2
-        form = f"+,.{max(decimals, 0)}f"
-    else:
-        form = "+.2e"
-    return [format(float(v), form).replace("-", "−") for v in values]
-
-
-def _color(contribution: float) -> str:
-    """The colour of a contribution's sign."""
-    if contribution == 0:
-        return GREY
-    return RAISES if contribution > 0 else LOWERS
-
-
-def _show(ax: Any, picture: np.ndarray, alpha: np.ndarray | None = None) -> None:
+def show(ax: Any, picture: np.ndarray, alpha: np.ndarray | None = None) -> None:
     """A picture without ticks; a sequence fills the height of its Axes."""
     aspect = "auto" if len(picture) == 1 else "equal"
     ax.imshow(picture, alpha=alpha, aspect=aspect, interpolation="nearest")
@@ -196,7 +162,7 @@ def _show(ax: Any, picture: np.ndarray, alpha: np.ndarray | None = None) -> None
     ax.spines[:].set_color(PALE)
 
 
-def _draw_outline(ax: Any, inside: np.ndarray, color: str, width: float) -> None:
+def draw_outline(ax: Any, inside: np.ndarray, color: str, width: float) -> None:
     """Lines along the sides of pixels where a mask (H, W) begins or ends."""
     from matplotlib.collections import LineCollection
 

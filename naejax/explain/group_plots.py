@@ -13,11 +13,10 @@ from naejax.explain.group_panel import (
     draw_group,
     draw_image,
     draw_sum,
-    signed,
     to_pictures,
 )
 from naejax.explain.groups import merge_duplicates
-from naejax.explain.panel import GREY, SMALL, shorten
+from naejax.explain.style import GREY, SMALL, shorten, signed
 from naejax.types import Numbers, SOPOutput
 
 # Inches: the columns of words, pictures and bars, and a row of images or of sequences.

@@ -7,22 +7,30 @@ from typing import Any
 import numpy as np
 
 from naejax.explain.additive import Shape, importance_order
+from naejax.explain.outputs import output_index, score_name
+from naejax.explain.overlays import EXPERT_STYLE, MAX_EXPERTS, MEMBER_STYLE
 from naejax.explain.panel import (
     BAND_ALPHA,
-    COLORS,
-    GREY,
     MAX_BANDS,
-    PALE,
+    RANGE_NAME,
     RANGE_STYLE,
-    SMALL,
+    SPREAD_NAME,
     draw_shape,
     fit_contributions,
-    shorten,
+    select_outputs,
 )
+from naejax.explain.style import COLORS, GREY, PALE, SMALL, shorten
 
 
 def plot_shape(
-    shape: Shape, ax: Any, *, classes: Sequence[str] = (), unit: str = ""
+    shape: Shape,
+    ax: Any,
+    *,
+    classes: Sequence[str] = (),
+    unit: str = "",
+    label: int | str | None = None,
+    experts: bool = False,
+    members: bool = False,
 ) -> Any:
     """Draws one feature's shape.
 
@@ -39,25 +47,41 @@ def plot_shape(
         ax: matplotlib Axes.
         classes: names of the C outputs if C > 1, which label their lines.
         unit: what the contributions add to, for the y axis.
+        label: the one output to draw, by index or class; None: all of them.
+        experts: whether to draw what the 8 most used experts propose, each curve as
+            wide as its mean gate there.
+        members: whether to draw the range of the means of an ensemble's members.
 
     Returns:
-        The same Axes.
+        The same Axes, ready for ``ax.legend()``.
+
+    Raises:
+        ValueError: there is no such output, or experts or members of several outputs
+            are asked for.
 
     Example:
         >>> from matplotlib.figure import Figure
-        >>> from naejax.data.schema import Feature
-        >>> f, one = np.array([[-1.0], [1.0]]), np.ones(1)
-        >>> shape = Shape(Feature("age", "numeric"), np.array([18.0, 65.0]),
-        ...               np.array([4, 4]), f, f, f, f, f, one, one, one,
-        ...               (18.0, 65.0), np.zeros(0), np.zeros(0))
+        >>> from naejax.data import infer_schema
+        >>> from naejax.explain import compute_shapes
+        >>> from naejax.types import NAEOutput
+        >>> columns = {"age": np.repeat([18.0, 65.0], 6), "pay": np.arange(12.0)}
+        >>> f = np.repeat([-1.0, 1.0], 6).reshape(12, 1, 1)
+        >>> output = NAEOutput(f[:, 0], np.zeros(1), f, np.ones((12, 1, 1)),
+        ...                    f[..., None])
+        >>> (shape,) = compute_shapes(output, columns, infer_schema(columns, "pay"))
         >>> plot_shape(shape, Figure().subplots()).lines[0].get_xydata()
         array([[18., -1.],
                [65.,  1.]])
     """
-    draw_shape(shape, ax, classes)
-    fit_contributions(ax, [shape])
-    label = f"contribution to {unit}" if unit else "contribution"
-    ax.set_ylabel(shorten(label, 60), parse_math=False)
+    num_outputs = len(shape.shift)
+    if label is not None:
+        c = output_index(label, classes, num_outputs)
+        shape = select_outputs(shape, [c])
+        unit = unit or (score_name("", classes, c) if classes else f"output {c}")
+    draw_shape(shape, ax, classes, experts=experts, members=members)
+    fit_contributions(ax, [shape], members=members)
+    text = f"contribution to {unit}" if unit else "contribution"
+    ax.set_ylabel(shorten(text, 60), parse_math=False)
     return ax
 
 
@@ -68,6 +92,9 @@ def plot_shapes(
     classes: Sequence[str] = (),
     title: str = "",
     max_panels: int = 24,
+    label: int | str | None = None,
+    experts: bool = False,
+    members: bool = False,
 ) -> Any:
     """Draws the shapes of the most important features, on equal y axes.
 
@@ -79,22 +106,29 @@ def plot_shapes(
             drawn.
         title: of the figure.
         max_panels: features to draw; a footnote counts the others.
+        label: the one output to draw, by index or class; None: all of them.
+        experts: as for `plot_shape`.
+        members: as for `plot_shape`.
 
     Returns:
         A matplotlib Figure, one panel per feature, most important first.
 
     Raises:
-        ValueError: there is nothing to draw, or the classes do not fit the shapes.
+        ValueError: there is nothing to draw, the classes do not fit the shapes, or
+            experts or members of several outputs are asked for.
 
     Example:
-        >>> from naejax.data.schema import Feature
-        >>> f, one = np.array([[-1.0], [1.0]]), np.ones(1)
-        >>> shape = Shape(Feature("age", "numeric"), np.array([18.0, 65.0]),
-        ...               np.array([4, 4]), f, f, f, f, f, one, one, one,
-        ...               (18.0, 65.0), np.zeros(0), np.zeros(0))
-        >>> figure = plot_shapes([shape], target="income")
+        >>> from naejax.data import infer_schema
+        >>> from naejax.explain import compute_shapes
+        >>> from naejax.types import NAEOutput
+        >>> columns = {"age": np.repeat([18.0, 65.0], 6), "pay": np.arange(12.0)}
+        >>> f = np.repeat([-1.0, 1.0], 6).reshape(12, 1, 1)
+        >>> output = NAEOutput(f[:, 0], np.zeros(1), f, np.ones((12, 1, 1)),
+        ...                    f[..., None])
+        >>> shapes = compute_shapes(output, columns, infer_schema(columns, "pay"))
+        >>> figure = plot_shapes(shapes, target="pay")
         >>> figure.get_supylabel(), [ax.get_title("left") for ax in figure.axes]
-        ('contribution to income', ['age'])
+        ('contribution to pay', ['age'])
     """
     from matplotlib.figure import Figure
 
@@ -107,7 +141,11 @@ def plot_shapes(
         raise ValueError(
             f"got {len(classes)} classes for {num_outputs} outputs: pass one name each"
         )
-    score, notes = _score_name(target, classes), []
+    notes, c = [], None
+    if label is not None:
+        c = output_index(label, classes, num_outputs)
+        shapes, num_outputs = [select_outputs(shape, [c]) for shape in shapes], 1
+    score = f"contribution to {score_name(target, classes, c)}"
     order = importance_order(shapes)
     if len(order) > max_panels:
         notes.append(f"{len(order) - max_panels} less important features not shown")
@@ -115,6 +153,9 @@ def plot_shapes(
         shapes, chosen = _most_varied(shapes, len(COLORS))
         classes = [classes[c] for c in chosen]
         notes.append(f"{num_outputs - len(chosen)} classes that vary less not shown")
+    most = max(shape.experts.shape[1] for shape in shapes) if experts else 0
+    if most > MAX_EXPERTS:
+        notes.append(f"the {MAX_EXPERTS} most used of {most} experts shown")
 
     count = min(len(order), max_panels)
     columns = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3, 9: 3}.get(count, 4)
@@ -123,9 +164,9 @@ def plot_shapes(
     ax = None
     for i in range(count):
         ax = figure.add_subplot(rows, columns, i + 1, sharey=ax)
-        draw_shape(shapes[order[i]], ax, classes)
+        draw_shape(shapes[order[i]], ax, classes, experts=experts, members=members)
         ax.tick_params(labelleft=i % columns == 0)
-    fit_contributions(ax, [shapes[i] for i in order[:count]])
+    fit_contributions(ax, [shapes[i] for i in order[:count]], members=members)
     tall = {
         i // columns
         for i, ax in enumerate(figure.axes)
@@ -137,35 +178,31 @@ def plot_shapes(
     figure.supylabel(shorten(score, 60), fontsize=9, parse_math=False)
     if notes:
         figure.supxlabel("; ".join(notes), fontsize=SMALL, color=GREY)
-    _add_legend(figure, classes if num_outputs > 1 else (), title)
+    entries = _legend_entries(classes if num_outputs > 1 else (), experts, members)
+    _add_legend(figure, entries, title)
     return figure
-
-
-def _score_name(target: str, classes: Sequence[str]) -> str:
-    """What is on the y axis."""
-    if len(classes) == 2:
-        return f"contribution to log-odds of {classes[1]}"
-    if classes:
-        return f"contribution to score of each {target}"
-    return f"contribution to {target}"
 
 
 def _most_varied(shapes: Sequence[Shape], count: int) -> tuple[list[Shape], np.ndarray]:
     """The curves of those outputs that vary most, and the outputs' indices."""
     total = np.sum([shape.importance for shape in shapes], axis=0)
     chosen = np.sort(np.argsort(-total, kind="stable")[:count])
-    arrays = "mean low high lower upper shift".split()
+    # Importance and additivity stay those of the whole score.
     selected = [
         dataclasses.replace(
-            shape, **{name: getattr(shape, name)[..., chosen] for name in arrays}
+            select_outputs(shape, chosen.tolist()),
+            importance=shape.importance,
+            additivity=shape.additivity,
         )
         for shape in shapes
     ]
     return selected, chosen
 
 
-def _add_legend(figure: Any, classes: Sequence[str], title: str) -> None:
-    """The title, and one legend for all panels: what is drawn, in words."""
+def _legend_entries(
+    classes: Sequence[str], experts: bool, members: bool
+) -> list[tuple[str, Any]]:
+    """What is drawn, in words, and an example of each."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -178,11 +215,20 @@ def _add_legend(figure: Any, classes: Sequence[str], title: str) -> None:
     if not classes:
         entries.append(("mean contribution", Line2D([], [], color=color)))
     if len(classes) <= MAX_BANDS:
-        entries.append(("10–90 % over contexts", band))
+        entries.append((SPREAD_NAME, band))
     if not classes:
         line = Line2D([], [], color=color, linestyle="--", **RANGE_STYLE)
-        entries.append(("context range (certified)", line))
-    entries.append(("rows", Patch(color=PALE, linewidth=0)))
+        entries.append((RANGE_NAME, line))
+    if experts:
+        line = Line2D([], [], linewidth=2, **EXPERT_STYLE)
+        entries.append(("experts, as wide as used", line))
+    if members:
+        entries.append(("members' range", Patch(linewidth=0, **MEMBER_STYLE)))
+    return [*entries, ("rows", Patch(color=PALE, linewidth=0))]
+
+
+def _add_legend(figure: Any, entries: list[tuple[str, Any]], title: str) -> None:
+    """The title, and one legend for all panels."""
     labels, handles = zip(*entries, strict=True)
     width = figure.get_figwidth()
     legend = figure.legend(

@@ -140,8 +140,24 @@ def predict_table(fitted: TabularNAE, columns: Columns) -> dict[str, np.ndarray]
         >>> list(predict_table(fitted, {"x": np.array([3.0])}))
         ['prediction', 'bias', 'contribution:x']
     """
+    return name_parts(fitted, *_without_experts(fitted, columns))
+
+
+def name_parts(
+    fitted: TabularNAE, score: np.ndarray, bias: np.ndarray, contributions: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Names the parts of scores, see `predict_table`.
+
+    Args:
+        fitted: the model that made them.
+        score: on the scale of `explain_rows`, (B, C).
+        bias: (C,).
+        contributions: (B, F, C).
+
+    Returns:
+        Column name -> (B,).
+    """
     schema = fitted.encoder.schema
-    score, bias, contributions = _without_experts(fitted, columns)
     classes = schema.target.classes
     if classes:
         probability = np.exp(log_probabilities(score))

@@ -1,0 +1,153 @@
+"""The router of a gate taken apart: what every feature adds to its logits.
+
+Encodings see one feature each and the router is an affine map of them, so that a
+change of ``x_j`` changes the logits by ``W_j (z_j' - z_j)``. Members of an ensemble are
+stacked along a leading axis S; computation is in float32 whatever the model's is.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from naejax.models.ensemble import NAEEnsemble
+from naejax.models.nae import NAE
+from naejax.ops import gating
+
+
+def stack_members(model: NAE | NAEEnsemble, variables: Any) -> tuple[NAE, Any]:
+    """The shape of a member, and the variables of all with a leading axis S.
+
+    Args:
+        model: one model is its only member.
+        variables: its variables.
+
+    Returns:
+        A module in float32, and variables for `jax.vmap`.
+
+    Example:
+        >>> model = NAE(num_experts=2, hidden=(4,))
+        >>> variables = model.init(jax.random.key(0), jnp.ones((1, 3)))
+        >>> stack_members(model, variables)[1]["params"]["bias"].shape
+        (1, 1)
+    """
+    if isinstance(model, NAEEnsemble):
+        member = model.member
+        variables = {name: value["member"] for name, value in variables.items()}
+    else:
+        member, variables = model, jax.tree.map(lambda leaf: leaf[None], variables)
+    return member.clone(dtype=None), variables
+
+
+def seen_features(member: NAE, num_features: int) -> np.ndarray:
+    """The features whose encodings the gates of other features see.
+
+    Args:
+        member: a model.
+        num_features: F.
+
+    Returns:
+        Their indices, in the order of the router; none for gates without context.
+
+    Example:
+        >>> seen_features(NAE(monotone=(0, 1, 0), num_knots=4), 3)
+        array([0, 2])
+    """
+    if member.gate not in ("context", "equal") or member.num_experts == 1:
+        return np.zeros(0, np.intp)
+    signs = np.zeros(num_features) if member.monotone is None else member.monotone
+    return np.flatnonzero(np.asarray(signs) == 0)
+
+
+def encode_members(member: NAE, variables: Any, x: Array) -> tuple[Array, Array]:
+    """`naejax.NAE.encode` of every member.
+
+    Args:
+        member: from `stack_members`.
+        variables: likewise.
+        x: encoded rows, (B, F).
+
+    Returns:
+        Encodings (S, seen, H, B) and experts (S, F, K, C, B).
+
+    Example:
+        >>> model, x = NAE(num_experts=2, hidden=(4,)), jnp.ones((5, 3))
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> z, experts = encode_members(*stack_members(model, variables), x)
+        >>> z.shape, experts.shape
+        ((1, 3, 4, 5), (1, 3, 2, 1, 5))
+    """
+
+    def encode(one: Any) -> Any:
+        return member.apply(one, x, method="encode")
+
+    return jax.vmap(encode)(variables)
+
+
+def member_logits(member: NAE, variables: Any, z: Array, num_features: int) -> Array:
+    """The router's logits of every member for encodings.
+
+    Args:
+        member: from `stack_members`; with a gate that sees the context.
+        variables: likewise.
+        z: encodings, (S, seen, H, B).
+        num_features: F.
+
+    Returns:
+        Logits, (S, F, K, B).
+
+    Example:
+        >>> model, x = NAE(num_experts=2, hidden=(4,)), jnp.ones((5, 3))
+        >>> parts = stack_members(model, model.init(jax.random.key(0), x))
+        >>> member_logits(*parts, encode_members(*parts, x)[0], 3).shape
+        (1, 3, 2, 5)
+    """
+
+    def logits(one: Any, z: Array) -> Any:
+        return member.apply(one, z, method=lambda m, z: m.gates.logits(z, num_features))
+
+    return jax.vmap(logits)(variables, z)
+
+
+def router_kernel(variables: Any, position: Array | int) -> Array:
+    """The matrix by which one encoding enters the logits of all features.
+
+    Args:
+        variables: from `stack_members`.
+        position: of the feature among those that the gates see.
+
+    Returns:
+        ``W_j``, (S, H, F, K).
+
+    Example:
+        >>> model, x = NAE(num_experts=2, hidden=(4,), gate_rank=1), jnp.ones((5, 3))
+        >>> _, variables = stack_members(model, model.init(jax.random.key(0), x))
+        >>> router_kernel(variables, 0).shape
+        (1, 4, 3, 2)
+    """
+    router = variables["params"]["gates"]["router"]
+    if "summary" not in router:
+        return router["dense"]["kernel"][:, position]
+    summary = router["summary"]["kernel"][:, position]
+    return jnp.einsum("shr,srfk->shfk", summary, router["dense"]["kernel"])
+
+
+def gate_weights(member: NAE, logits: Array, axis: int) -> Array:
+    """Weights on the simplex from logits, by the rule of a gate that sees the context.
+
+    Args:
+        member: a model.
+        logits: with the K experts along ``axis``.
+        axis: of the experts.
+
+    Returns:
+        Weights of the shape of ``logits``.
+
+    Example:
+        >>> gate_weights(NAE(num_experts=2, top_k=1), jnp.array([0.0, 1.0]), 0).tolist()
+        [0.0, 1.0]
+    """
+    rule = gating.top_k_gates if member.gate == "context" else gating.equal_gates
+    return rule(logits, min(member.top_k, member.num_experts), axis=axis)
