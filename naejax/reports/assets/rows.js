@@ -9,7 +9,7 @@ function drawRows(page) {
     page,
     "rows",
     "Row by row",
-    html("span", { class: "screen" }, "Choose a row to see how its prediction comes about."),
+    html("span", { class: "screen" }, `Choose one of ${rows.length} rows to see how its prediction comes about.`),
   );
   const panel = html("div", { class: "row-panel", "aria-live": "polite" });
   const body = html("tbody");
