@@ -302,3 +302,12 @@ def test_tick_labels(window, bars, labels):
 def test_bad_input(shapes, options, message):
     with pytest.raises(ValueError, match=message):
         plot_shapes(shapes, target="y", **options)
+
+
+def test_a_notebook_shows_a_figure_without_pyplot():
+    from naejax.explain.figure import new_figure
+
+    figure = new_figure(figsize=(2, 1), dpi=50)
+    picture = figure._repr_png_()
+    width, height = (int.from_bytes(picture[at : at + 4]) for at in (16, 20))
+    assert (width, height) == (100, 50)

@@ -2,15 +2,13 @@
 
 from typing import Any
 
+from naejax.explain.figure import new_figure
 from naejax.explain.style import FAINT, SMALL
 
 
 def new_axes(bars: int) -> Any:
     """The only Axes of a new figure, as high as its bars need."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.8, 1.0 + 0.27 * bars), dpi=120, layout="constrained")
-    return figure.subplots()
+    return new_figure(figsize=(6.8, 1.0 + 0.27 * bars)).subplots()
 
 
 def style_axes(ax: Any) -> None:

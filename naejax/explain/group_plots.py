@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from naejax.explain.figure import new_figure
 from naejax.explain.group_panel import (
     draw_group,
     draw_image,
@@ -84,8 +85,6 @@ def plot_groups(
         >>> [ax.get_title() for ax in figure.axes]
         ['', 'input', '+0.75', '+0.25', 'sum = +1.00']
     """
-    from matplotlib.figure import Figure
-
     x, output = np.asarray(x), SOPOutput(*map(np.asarray, output))
     chosen = list(range(min(6, len(x))) if examples is None else examples)
     _check(x, output, classes, targets, y, parts, chosen, max_groups)
@@ -104,7 +103,7 @@ def plot_groups(
     columns = max(map(len, rows))
     widths = [_WORDS, *[_PICTURE] * (1 + columns), _BARS]
     height = _SEQUENCE_ROW if len(spatial) == 1 else _IMAGE_ROW
-    figure = Figure(dpi=120, layout="constrained")
+    figure = new_figure()
     figure.set_size_inches(sum(widths), 0.6 + height * len(rows))
     grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
     bars = None

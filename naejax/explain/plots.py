@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from naejax.explain.additive import Shape, importance_order
+from naejax.explain.figure import new_figure
 from naejax.explain.outputs import output_index, score_name
 from naejax.explain.overlays import EXPERT_STYLE, MAX_EXPERTS, MEMBER_STYLE
 from naejax.explain.panel import (
@@ -130,8 +131,6 @@ def plot_shapes(
         >>> figure.get_supylabel(), [ax.get_title("left") for ax in figure.axes]
         ('contribution to pay', ['age'])
     """
-    from matplotlib.figure import Figure
-
     if not shapes or max_panels < 1:
         raise ValueError(
             f"got {len(shapes)} shapes and max_panels={max_panels}, expected at least 1"
@@ -160,7 +159,7 @@ def plot_shapes(
     count = min(len(order), max_panels)
     columns = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3, 9: 3}.get(count, 4)
     rows = -(-count // columns)
-    figure = Figure(dpi=120, layout="constrained")
+    figure = new_figure()
     ax = None
     for i in range(count):
         ax = figure.add_subplot(rows, columns, i + 1, sharey=ax)

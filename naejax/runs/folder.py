@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import platform
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -116,26 +115,4 @@ def csv_text(columns: Mapping[str, Any]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
-    return buffer.getvalue()
-
-
-def png(figure: Any) -> bytes:
-    """A matplotlib Figure as the bytes of a PNG file.
-
-    Args:
-        figure: the figure.
-
-    Returns:
-        The picture.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> png(Figure())[1:4]
-        b'PNG'
-    """
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # Names in scripts that the font lacks are drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from typing import Any
 from naejax.data.images import ImageDataset, Images
 from naejax.evaluation import Scores
 from naejax.explain import plot_groups
-from naejax.runs.folder import png
+from naejax.explain.figure import png
 from naejax.types import SOPOutput
 
 _LABEL, _COLUMN = 28, 11

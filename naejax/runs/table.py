@@ -13,13 +13,13 @@ from naejax.data.schema import Schema, describe, infer_schema
 from naejax.data.split import split_rows
 from naejax.evaluation import Scores, baseline_scores, best_score_name
 from naejax.explain import compute_shapes, plot_shapes
+from naejax.explain.figure import png
 from naejax.files import new_folder, write_file
 from naejax.runs.folder import (
     MODEL_FILE,
     config,
     history_text,
     json_text,
-    png,
     training_line,
 )
 from naejax.settings import Settings
