@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,9 @@ from naejax.settings import (
     SOPOptions,
     SOPSettings,
 )
+
+
+_BOXES = re.compile("[\u2500-\u257f]+")
 
 
 @dataclass(frozen=True)
@@ -221,8 +225,8 @@ def _parse(arguments: Sequence[str]) -> Train | Predict | Explain | Datasets:
 
 
 def _one_line(message: str) -> str:
-    """A message without line breaks and ruled lines."""
-    lines = (line.strip() for line in message.splitlines())
+    """A message without line breaks, ruled lines and boxes."""
+    lines = (_BOXES.sub(" ", line).strip() for line in message.splitlines())
     return " ".join(" ".join(x.split()) for x in lines if x.strip("-"))
 
 

@@ -17,6 +17,7 @@ def fails(arguments, capsys):
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert error.count("\n") == 1 and error.startswith("naejax: error: "), error
+    assert not any("\u2500" <= c <= "\u257f" for c in error), "ruled boxes"
     return error
 
 
