@@ -21,7 +21,6 @@ from naejax.settings import (
     SOPSettings,
 )
 
-
 _BOXES = re.compile("[\u2500-\u257f]+")
 
 
