@@ -4,8 +4,8 @@ Command: python experiments/bench_tables.py --folder DATA [--out TABLES.md]
     DATA holds california_housing.csv, bike.csv and adult.data (UCI's file); the small
     tables come with scikit-learn. EBM needs interpret-core, XGBoost xgboost-cpu.
 Time: about 100 minutes on two cores (the ensembles 100 to 220 s each, EBM 200 s).
-Score: ensemble of 8: California RMSE 0.436 (EBM 0.451, in twice the time), Bike RMSE
-    37.5, Adult AUC 0.927; the README has the table.
+Score: ensemble of 8: California RMSE 0.436 (EBM 0.451, in over twice the time), Bike
+    RMSE 37.5, Adult AUC 0.928; the README has the table.
 
 Every model is at its defaults and gets the same 80 % of the rows, of which it takes its
 own validation part if it wants one. Category columns go to the models as such; MLP and
