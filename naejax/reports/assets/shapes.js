@@ -150,7 +150,7 @@ function shapeWords(feature) {
   const agreement = feature.agreement && feature.agreement[state.output];
   if (agreement !== null && agreement < 0.8) words.push(` The members agree on ${percent(agreement)} of it.`);
   const others = feature.explained_by_others[state.output];
-  if (others >= 0.5) words.push(` Other columns tell ${percent(others)} of it too.`);
+  if (others >= 0.5) words.push(` The contributions of other columns tell ${percent(others)} of it too.`);
   return words;
 }
 
