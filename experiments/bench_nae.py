@@ -21,7 +21,8 @@ import numpy as np
 
 from naejax import NAE, losses
 from naejax.train.batch import Batch
-from naejax.train.loop import default_optimizer, make_run_chunk
+from naejax.train.chunk import make_run_chunk
+from naejax.train.optimizer import default_optimizer
 from naejax.train.step import init_state, make_train_step
 
 BATCH = 256

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from naejax.reports import report
     from naejax.serving import to_numpy_predictor
     from naejax.stablehlo import export
-    from naejax.train.loop import FitResult, TrainingDivergedError, fit
+    from naejax.train.loop import fit
+    from naejax.train.result import FitResult, TrainingDivergedError
     from naejax.types import Backbone, BackboneOutput, NAEOutput, SOPOutput
 
 __version__ = "0.1.0"
@@ -38,10 +39,10 @@ _PLACES = {
     "NAERegressor": "estimators",
     "Backbone": "types",
     "BackboneOutput": "types",
-    "FitResult": "train.loop",
+    "FitResult": "train.result",
     "SOPOutput": "types",
     "SumOfParts": "models.sop",
-    "TrainingDivergedError": "train.loop",
+    "TrainingDivergedError": "train.result",
     "backbones": "models",
     "contribution_range": "models.nae",
     "export": "stablehlo",

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
@@ -22,6 +22,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if jax.__version_info__ < (0, 11):
             flags = os.environ.get("XLA_FLAGS", "")
             os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
+    # Tests train on one device unless they name more, as users with one do.
+    jax.config.update("jax_default_device", jax.devices()[0])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from test_train import MODEL, all_equal, count_compilations, quick
 
 from naejax import NAE, fit
-from naejax.train import loop
+from naejax.train import loop, programs
 from naejax.train.order import epoch_shape
 
 
@@ -25,12 +25,12 @@ def variables(data):
 
 @pytest.fixture(autouse=True)
 def no_programs_of_other_tests():
-    loop._kept_programs.cache_clear()
+    programs.kept_programs.cache_clear()
 
 
 def test_one_compilation_for_a_whole_training(data, variables, monkeypatch):
     traces = []
-    original = loop.make_train_step
+    original = programs.make_train_step
 
     def counted(*args):
         step = original(*args)
@@ -41,7 +41,7 @@ def test_one_compilation_for_a_whole_training(data, variables, monkeypatch):
 
         return call
 
-    monkeypatch.setattr(loop, "make_train_step", counted)
+    monkeypatch.setattr(programs, "make_train_step", counted)
     monkeypatch.setattr(loop, "epoch_shape", partial(epoch_shape, chunk_steps=2))
     result = quick(variables, data, batch_size=10, epochs=4)
     # 9 steps an epoch in chunks of at most 2: five chunks of one step, one shape.

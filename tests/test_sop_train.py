@@ -15,7 +15,8 @@ from naejax.objectives import losses
 from naejax.ops.chunks import must_unroll
 from naejax.train import chunk
 from naejax.train.batch import Batch, make_batch
-from naejax.train.loop import fit, make_run_chunk
+from naejax.train.chunk import make_run_chunk
+from naejax.train.loop import fit
 from naejax.train.step import init_state, make_train_step
 
 

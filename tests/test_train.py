@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from naejax import NAE, TrainingDivergedError, fit, losses, penalties
-from naejax.train import loop
+from naejax.train import programs
 from naejax.train.batch import Batch, make_batch
 from naejax.train.evaluate import Evaluate, make_evaluate
 from naejax.train.step import init_state, make_train_step
@@ -32,7 +32,7 @@ def variables(data):
 
 @pytest.fixture(autouse=True)
 def no_programs_of_other_tests():
-    loop._kept_programs.cache_clear()
+    programs.kept_programs.cache_clear()
 
 
 quick = partial(fit, MODEL, progress=False, batch_size=32, epochs=3)
@@ -101,8 +101,7 @@ def test_devices_together_make_the_step_of_one(data, variables, devices):
     weight = jnp.ones(96).at[70:].set(0.0)  # the last device has few rows
     batch = Batch(x, y, weight)
     optimizer = optax.sgd(0.1)
-    # Utilisation and concurvity are not sums over rows: devices differ in those.
-    strengths = {"expert_variance": 0.1, "output_energy": 0.01}
+    strengths = {**STRENGTHS, "concurvity": 0.1}
     step = make_train_step(MODEL, losses.squared, optimizer, strengths)
     state = init_state(variables, optimizer, seed=0)
     single, sums = jax.jit(step)(state, batch)
@@ -266,7 +265,7 @@ def test_ctrl_c_keeps_the_best_so_far(data, variables, monkeypatch):
                 raise KeyboardInterrupt
             return super().__call__(variables, batch)
 
-    monkeypatch.setattr(loop, "make_evaluate", Interrupted)
+    monkeypatch.setattr(programs, "make_evaluate", lambda *a: Interrupted(*a[:2]))
     result = quick(variables, data, epochs=50, validation=data)
     assert result.stopped == "interrupted"
     assert len(result.history) == 2 and result.best_epoch in (1, 2)

@@ -15,7 +15,9 @@ from naejax.types import SOPOutput
 
 
 def coverage(
-    output: SOPOutput, weights: Float[Array, "B"] | None = None
+    output: SOPOutput,
+    weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """How unevenly all groups of an example together attend to its parts.
 
@@ -27,6 +29,7 @@ def coverage(
     Args:
         output: a model's output; attention (B, G, \\*grid) is used.
         weights: weights of the examples, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar in nats; 0 when the groups attend to every part alike, log P when all
@@ -46,11 +49,14 @@ def coverage(
     mean = jnp.maximum(attention.mean(axis=1), 1e-20)
     entropy = jax.scipy.special.entr(mean).sum(axis=-1)
     distance = math.log(attention.shape[2]) - entropy
-    return row_mean(distance, row_shares(attention, weights))
+    shares = row_shares(attention, weights, axis_name)
+    return row_mean(distance, shares, axis_name)
 
 
 def diversity(
-    output: SOPOutput, weights: Float[Array, "B"] | None = None
+    output: SOPOutput,
+    weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """How alike the groups of an example are.
 
@@ -61,6 +67,7 @@ def diversity(
     Args:
         output: a model's output; attention (B, G, \\*grid) is used.
         weights: weights of the examples, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar; 0 when no two groups attend to the same part, or there is one group;
@@ -83,8 +90,8 @@ def diversity(
     unit = attention / jnp.linalg.norm(attention, axis=-1, keepdims=True)
     # |sum_g u_g|^2 counts every pair twice and every group once.
     alike = jnp.square(unit.sum(axis=1)).sum(axis=-1) - groups
-    shares = row_shares(attention, weights)
-    return row_mean(alike / (groups * (groups - 1)), shares)
+    shares = row_shares(attention, weights, axis_name)
+    return row_mean(alike / (groups * (groups - 1)), shares, axis_name)
 
 
 def _attention(output: SOPOutput) -> Float[Array, "B G P"]:

@@ -1,9 +1,9 @@
 """Penalties on the parts of a model: ``penalty(output, weights=None) -> scalar``.
 
-Each is a statistic of the rows it is given: on N devices, of each device's share.
-Row weights (B,) turn every mean over rows into a weighted mean, so that padded rows
-of weight 0 count nothing; with no weight at all a penalty is 0. Penalties are
-computed in float32 at least.
+Each is a statistic of a whole batch: with the name of an axis of devices, of the rows
+on all of them. Row weights (B,) turn every mean over rows into a weighted mean, so that
+padded rows of weight 0 count nothing; with no weight at all a penalty is 0. Penalties
+are computed in float32 at least.
 """
 
 import difflib
@@ -20,11 +20,13 @@ from naejax.objectives.rows import row_mean, row_shares
 from naejax.ops.precision import at_least_float32
 from naejax.types import NAEOutput, SOPOutput
 
-Penalty = Callable[[Any, Array | None], Array]
+Penalty = Callable[[Any, Array | None, str | None], Array]
 
 
 def expert_variance(
-    output: NAEOutput, weights: Float[Array, "B"] | None = None
+    output: NAEOutput,
+    weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Disagreement of a feature's experts: what additivity is traded against.
 
@@ -36,6 +38,7 @@ def expert_variance(
     Args:
         output: a model's output; experts (B, F, K, C) are used.
         weights: row weights, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar; exactly 0 when K = 1.
@@ -58,17 +61,21 @@ def expert_variance(
         return jnp.zeros((), experts.dtype)
     # Rows last, as models compute them: XLA then drops the transposes on both sides.
     variance = jnp.var(jnp.moveaxis(experts, 0, -1), axis=1, ddof=1)
-    return row_mean(jnp.mean(variance, axis=(0, 1)), row_shares(experts, weights))
+    shares = row_shares(experts, weights, axis_name)
+    return row_mean(jnp.mean(variance, axis=(0, 1)), shares, axis_name)
 
 
 def output_energy(
-    output: NAEOutput, weights: Float[Array, "B"] | None = None
+    output: NAEOutput,
+    weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mean squared contribution: ``mean_{b,f,o} f_bfo^2``.
 
     Args:
         output: a model's output; contributions (B, F, C) are used.
         weights: row weights, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar.
@@ -87,11 +94,13 @@ def output_energy(
     """
     contributions = at_least_float32(output.contributions)
     energy = jnp.mean(jnp.square(contributions), axis=(1, 2))
-    return row_mean(energy, row_shares(contributions, weights))
+    return row_mean(energy, row_shares(contributions, weights, axis_name), axis_name)
 
 
 def utilisation(
-    output: NAEOutput, weights: Float[Array, "B"] | None = None
+    output: NAEOutput,
+    weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Imbalance in the use of experts: squared coefficient of variation.
 
@@ -104,6 +113,7 @@ def utilisation(
     Args:
         output: a model's output; gates (B, F, K) are used.
         weights: row weights, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar in [0, K - 1].
@@ -125,12 +135,15 @@ def utilisation(
     """
     gates = at_least_float32(output.gates)
     num_experts = gates.shape[2]
-    excess = row_mean(gates - 1.0 / num_experts, row_shares(gates, weights))
+    shares = row_shares(gates, weights, axis_name)
+    excess = row_mean(gates - 1.0 / num_experts, shares, axis_name)
     return num_experts * jnp.mean(jnp.sum(jnp.square(excess), axis=1))
 
 
 def concurvity(
-    output: NAEOutput, weights: Float[Array, "B"] | None = None
+    output: NAEOutput,
+    weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Mean absolute correlation between the contributions of two features.
 
@@ -141,6 +154,7 @@ def concurvity(
     Args:
         output: a model's output; contributions (B, F, C) are used.
         weights: row weights, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar in [0, 1]; 0 when F = 1.
@@ -162,11 +176,11 @@ def concurvity(
     num_features = contributions.shape[1]
     if num_features == 1:
         return jnp.zeros((), contributions.dtype)
-    shares = row_shares(contributions, weights)
+    shares = row_shares(contributions, weights, axis_name)
     # Centred twice, so that a constant comes out as 0 to within its last digits.
-    mean = jax.lax.stop_gradient(row_mean(contributions, shares))
+    mean = jax.lax.stop_gradient(row_mean(contributions, shares, axis_name))
     centred = contributions - mean[None]
-    centred -= row_mean(centred, shares)[None]
+    centred -= row_mean(centred, shares, axis_name)[None]
     weighted = (
         centred / centred.shape[0]
         if shares is None
@@ -175,6 +189,9 @@ def concurvity(
     covariance = jnp.einsum(
         "bfc,bgc->cfg", weighted, centred, precision=jax.lax.Precision.HIGHEST
     )
+    if axis_name is not None:
+        merge = jax.lax.pmean if shares is None else jax.lax.psum
+        covariance = merge(covariance, axis_name)
     variance = jnp.einsum("cff->cf", covariance)
     rounding = 4.0 * jnp.finfo(contributions.dtype).eps
     varies = variance > jnp.square(rounding * mean.T)
@@ -201,6 +218,7 @@ def total(
     output: NAEOutput | SOPOutput,
     strengths: Mapping[str, ArrayLike],
     row_weights: Float[Array, "B"] | None = None,
+    axis_name: str | None = None,
 ) -> Float[Array, ""]:
     """Sum of named penalties, ``sum_p strengths[p] * p(output, row_weights)``.
 
@@ -212,6 +230,7 @@ def total(
         strengths: strength of each penalty by its name in `PENALTIES`, or in
             `GROUP_PENALTIES` for Sum-of-Parts.
         row_weights: row weights, (B,).
+        axis_name: of the devices that hold the other rows.
 
     Returns:
         A scalar.
@@ -236,5 +255,5 @@ def total(
                 f"mean {nearest!r}?"
             )
         if not (isinstance(strength, int | float) and strength == 0):
-            value += strength * known[name](output, row_weights)
+            value += strength * known[name](output, row_weights, axis_name)
     return value

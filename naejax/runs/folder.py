@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from naejax.settings import SharedSettings
-from naejax.train.loop import FitResult
+from naejax.train.result import FitResult
 
 MODEL_FILE = "model.safetensors"
 

@@ -26,7 +26,7 @@ from naejax.runs.image_report import (
     score_tables,
 )
 from naejax.settings import SOPSettings
-from naejax.train.loop import FitResult
+from naejax.train.result import FitResult
 from naejax.vision import (
     ImageBackbone,
     ImageSOP,

@@ -1,34 +1,34 @@
 """Training Neural Additive Experts on named columns."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from naejax.data.cells import Columns, unknown_name
+from naejax.data.cells import Columns
 from naejax.data.schema import Schema
-from naejax.data.table import TableEncoder, encode, encode_training, fit_encoder
+from naejax.data.table import encode, encode_training
 from naejax.models.ensemble import NAEEnsemble
-from naejax.models.knots import KNOTS
-from naejax.models.nae import NAE, place_knots
 from naejax.objectives import losses
 from naejax.settings import Settings
+from naejax.tabular.build import (
+    encode_rows,
+    initial_variables,
+    make_encoder,
+    make_module,
+)
 from naejax.tabular.fitted import CUSTOM_LOSS, TabularNAE
-from naejax.tabular.predict import raw_target
 from naejax.tabular.rows import Rows, draw, join
 from naejax.tabular.target import (
     USUAL_LOSS,
     check_loss,
     training_loss,
-    training_target,
 )
-from naejax.train.loop import FitResult, fit
+from naejax.train.loop import fit
 from naejax.train.population import fit_population
+from naejax.train.result import FitResult
 
-_PENALTIES = ("expert_variance", "output_energy", "utilisation", "concurvity")
+PENALTIES = ("expert_variance", "output_energy", "utilisation", "concurvity")
 
 
 def fit_table(
@@ -100,17 +100,17 @@ def fit_table(
     if not loss_function:
         check_loss(loss, chosen.loss_parameter, schema, training)
     if start is None:
-        encoder = _encoder(training, schema, chosen, offset, seed)
+        encoder = make_encoder(training, schema, chosen, offset, seed)
     else:
         encoder = start.encoder
-    model = _module(schema, chosen)
+    model = make_module(schema, chosen)
     fitted = TabularNAE(model, {}, encoder, loss, chosen.loss_parameter)
     x = encode(encoder, training) if start else encode_training(encoder, training)
-    rows = _rows(fitted, x, training, weight, offset)
+    rows = encode_rows(fitted, x, training, weight, offset)
     check = None
     if validation is not None:
         x = encode(encoder, validation)
-        check = _rows(fitted, x, validation, validation_weight, validation_offset)
+        check = encode_rows(fitted, x, validation, validation_weight, validation_offset)
         validation_fraction = 0.0
     seeds = [seed]
     if chosen.members > 1:
@@ -128,12 +128,12 @@ def fit_table(
         "weight_decay": chosen.weight_decay,
         "epochs": chosen.epochs,
         "batch_size": chosen.batch_size,
-        "penalties": {name: getattr(chosen, name) for name in _PENALTIES},
+        "penalties": {name: getattr(chosen, name) for name in PENALTIES},
         "patience": chosen.patience if has_validation else None,
         "progress": progress,
     }
     if start is None:
-        variables = _initial(model, rows.x, seeds)
+        variables = initial_variables(model, rows.x, seeds)
     elif start.model == model:
         variables = start.variables
     else:
@@ -171,98 +171,6 @@ def fit_table(
             **options,
         )
     return replace(fitted, variables=result.variables), result
-
-
-def _encoder(
-    training: Columns,
-    schema: Schema,
-    chosen: Any,
-    offset: np.ndarray | None,
-    seed: int,
-) -> TableEncoder:
-    """The encoder of the training rows; the target's scale is that of what is left."""
-    encoder = fit_encoder(
-        training,
-        schema,
-        numeric=chosen.numeric,
-        categorical=chosen.categorical,
-        seed=seed,
-    )
-    if offset is None or schema.target.kind != "regression":
-        return encoder
-    left = raw_target(encoder, training) - np.asarray(offset, np.float64).reshape(-1)
-    std = float(np.std(left))
-    return replace(
-        encoder, target_mean=float(np.mean(left)), target_std=std if std > 0 else 1.0
-    )
-
-
-def _module(schema: Schema, chosen: Any) -> NAE | NAEEnsemble:
-    """The module that settings ask for."""
-    if chosen.members < 1:
-        raise ValueError(f"members is {chosen.members}, expected at least 1 model")
-    names = [feature.name for feature in schema.features]
-    signs = dict.fromkeys(names, 0)
-    for name, sign in chosen.monotone:
-        if name not in signs:
-            raise ValueError(
-                unknown_name(f"monotone names the column {name!r}", name, names)
-            )
-        kind = schema.features[names.index(name)].kind
-        if kind == "categorical" or schema.target.kind == "multiclass":
-            raise ValueError(
-                f"monotone names {name!r}: a score can rise or fall with numbers and "
-                "true/false, for regression and two classes; got a "
-                f"{kind} column and a {schema.target.kind} target"
-            )
-        signs[name] = sign
-    member = NAE(
-        num_outputs=schema.target.num_outputs,
-        num_experts=chosen.num_experts,
-        top_k=min(chosen.top_k, chosen.num_experts),
-        hidden=tuple(chosen.hidden),
-        gate=chosen.gate,
-        gate_rank=chosen.gate_rank or None,
-        dropout=chosen.dropout,
-        expert_dropout=chosen.expert_dropout,
-        num_knots=chosen.num_knots,
-        monotone=tuple(signs.values()) if chosen.monotone else None,
-    )
-    return member if chosen.members == 1 else NAEEnsemble(member, chosen.members)
-
-
-def _rows(
-    fitted: TabularNAE,
-    x: np.ndarray,
-    columns: Columns,
-    weight: np.ndarray | None,
-    offset: np.ndarray | None,
-) -> Rows:
-    """Encoded rows with targets, weights and standardised offsets."""
-    if offset is not None:
-        offset = (np.asarray(offset) / fitted.target_scale[1]).astype(np.float32)
-    return Rows(x, training_target(fitted, columns), weight, offset)
-
-
-@partial(jax.jit, static_argnums=0)
-def _init(model: NAE, key: jax.Array, x: jax.Array) -> Any:
-    """Initial variables; compiled, one operation at a time would take seconds."""
-    return model.init(key, x)
-
-
-def _initial(model: NAE | NAEEnsemble, x: np.ndarray, seeds: list[int]) -> Any:
-    """Initial variables with knots where the rows are."""
-    if not isinstance(model, NAEEnsemble):
-        variables = _init(model, jax.random.key(seeds[0]), x[:1])
-        return place_knots(variables, x) if model.num_knots else variables
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
-    init = partial(_init, model.member)
-    variables = jax.vmap(init, in_axes=(0, None))(keys, x[:1])
-    if model.member.num_knots:
-        knots = place_knots(variables, x)[KNOTS]
-        tiled = jax.tree.map(lambda a: jnp.tile(a, (len(seeds), 1, 1)), knots)
-        variables = {**variables, KNOTS: tiled}
-    return {collection: {"member": value} for collection, value in variables.items()}
 
 
 def _fit_members(

@@ -5,11 +5,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from naejax.ops.chunks import must_unroll
 from naejax.train.batch import Batch
+from naejax.train.parallel import AXIS, DataParallel
 from naejax.train.step import Metrics, TrainState
+
+TrainStep = Callable[..., tuple[TrainState, Metrics]]
 
 
 class RunChunk:
@@ -20,9 +25,7 @@ class RunChunk:
     row. Metrics are stacked, (S,) or (count,). The state that it is given is donated.
     """
 
-    def __init__(
-        self, train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-    ):
+    def __init__(self, train_step: TrainStep):
         def step(state, data, indices):
             return train_step(state, jax.tree.map(lambda a: a[indices], data))
 
@@ -30,13 +33,9 @@ class RunChunk:
             return jax.lax.scan(lambda s, indices: step(s, data, indices), state, rows)
 
         def count_loop(state, data, rows, count):
-            def body(i, carry):
-                state, metrics = carry
-                state, one = step(state, data, rows[i])
-                return state, jax.tree.map(lambda m, o: m.at[i].set(o), metrics, one)
-
-            empty = Metrics(*(jnp.zeros(len(rows)) for _ in Metrics._fields))
-            return jax.lax.fori_loop(0, count, body, (state, empty))
+            return _count_steps(
+                lambda s, i: step(s, data, rows[i]), state, len(rows), count
+            )
 
         self._step = jax.jit(step, donate_argnums=0)
         self._scan = jax.jit(scan, donate_argnums=0)
@@ -59,7 +58,7 @@ class RunChunk:
         return state, jax.tree.map(lambda m: m[:count], padded)
 
     def lower(
-        self, state: Any, data: Any, rows: Any, *, counted: bool
+        self, state: Any, data: Any, rows: Any, count: int | None = None
     ) -> jax.stages.Lowered:
         """The program for arguments of these shapes; a call of such does not redo it.
 
@@ -67,7 +66,7 @@ class RunChunk:
             state: a state, or `jax.ShapeDtypeStruct` in place of its arrays.
             data: likewise.
             rows: likewise.
-            counted: whether it will be called with a count.
+            count: a number, if it will be called with one.
 
         Returns:
             What ``compile()`` turns into a program.
@@ -75,8 +74,8 @@ class RunChunk:
         if self._must_unroll(state, data, rows):
             indices = jax.ShapeDtypeStruct(rows.shape[1:], rows.dtype)
             return self._step.lower(state, data, indices)
-        if counted:
-            return self._count_loop.lower(state, data, rows, jnp.int32(0))
+        if count is not None:
+            return self._count_loop.lower(state, data, rows, jnp.int32(count))
         return self._scan.lower(state, data, rows)
 
     def _must_unroll(self, state: Any, data: Any, rows: Any) -> bool:
@@ -87,16 +86,96 @@ class RunChunk:
         return self._unroll
 
 
+class ParallelChunk:
+    """Takes the first ``count`` steps of a chunk, on all devices.
+
+    Every device has its rows of S steps, (S, rows). A loop in one program; on a CPU, a
+    step that convolves is compiled, and called for each step. Metrics are stacked,
+    (count,). The state that it is given is donated.
+    """
+
+    def __init__(self, train_step: TrainStep, parallel: DataParallel):
+        def step(state, shard, number):
+            batch = jax.tree.map(lambda a: a[number], shard)
+            return train_step(state, batch, axis_name=AXIS)
+
+        def count_loop(state, shard, count):
+            size = len(shard.weight)
+            return _count_steps(lambda s, i: step(s, shard, i), state, size, count)
+
+        self._plain_step = train_step
+        self._step = parallel.program(step, donate=True)
+        self._count_loop = parallel.program(count_loop, donate=True)
+        self._unroll: bool | None = None
+
+    def __call__(
+        self, state: TrainState, shard: Batch, count: int
+    ) -> tuple[TrainState, Metrics]:
+        if self._must_unroll(state, shard):
+            metrics = []
+            for number in range(count):
+                state, one = self._step(state, shard, np.int32(number))
+                metrics.append(jax.device_get(one))
+            return state, jax.tree.map(lambda *m: np.stack(m), *metrics)
+        state, padded = self._count_loop(state, shard, np.int32(count))
+        return state, jax.tree.map(lambda m: m[:count], padded)
+
+    def lower(self, state: Any, shard: Any, count: int) -> jax.stages.Lowered:
+        """The program for arguments of these shapes; a call of such does not redo it.
+
+        Args:
+            state: shapes that say where the arrays lie.
+            shard: likewise.
+            count: any number.
+
+        Returns:
+            What ``compile()`` turns into a program.
+        """
+        unroll = self._must_unroll(state, shard)
+        program: Any = self._step if unroll else self._count_loop
+        return program.lower(state, shard, np.int32(count))
+
+    def _must_unroll(self, state: Any, shard: Any) -> bool:
+        """Whether steps run one by one."""
+        if self._unroll is None:
+            # What one device sees of one step.
+            batch = jax.tree.map(
+                lambda a: jax.ShapeDtypeStruct(a.shape[2:], a.dtype), shard
+            )
+            self._unroll = must_unroll(jax.make_jaxpr(self._plain_step)(state, batch))
+        return self._unroll
+
+
+def _count_steps(
+    step: Callable[[TrainState, Array], tuple[TrainState, Metrics]],
+    state: TrainState,
+    size: int,
+    count: ArrayLike,
+) -> tuple[TrainState, Metrics]:
+    """The first steps of a chunk, and their metrics with zeros up to its size."""
+
+    def body(i, carry):
+        state, metrics = carry
+        state, one = step(state, i)
+        return state, jax.tree.map(lambda m, o: m.at[i].set(o), metrics, one)
+
+    empty = Metrics(*(jnp.zeros(size) for _ in Metrics._fields))
+    return jax.lax.fori_loop(0, count, body, (state, empty))
+
+
 def make_run_chunk(
-    train_step: Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
-) -> RunChunk:
-    """Builds ``run_chunk(state, data, rows) -> (state, metrics)``, see `RunChunk`.
+    train_step: TrainStep, parallel: DataParallel | None = None
+) -> RunChunk | ParallelChunk:
+    """Builds ``run_chunk``, see `RunChunk` for one device, `ParallelChunk` for several.
 
     Args:
-        train_step: ``train_step(state, batch) -> (state, metrics)``.
+        train_step: ``train_step(state, batch, axis_name=None) -> (state, metrics)``.
+        parallel: the devices; None for a single one.
 
     Returns:
-        A function that takes one step for each row of ``rows`` (S, B).
+        On one device ``run_chunk(state, data, rows) -> (state, metrics)``, which takes
+        one step for each row of ``rows`` (S, B); on several ``run_chunk(state, shard,
+        count)``.
 
     Example:
         >>> import jax.numpy as jnp
@@ -108,4 +187,6 @@ def make_run_chunk(
         >>> float(state), sums.shape
         (6.0, (3,))
     """
-    return RunChunk(train_step)
+    if parallel is None:
+        return RunChunk(train_step)
+    return ParallelChunk(train_step, parallel)

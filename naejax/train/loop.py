@@ -1,13 +1,12 @@
-"""Training: a jitted scan over minibatches, driven from the host in chunks.
+"""Training: jitted chunks of steps over minibatches, driven from the host.
 
-Between two chunks the host shows progress, validates, stops early and hears Ctrl-C;
-within a chunk nothing leaves the device.
+Between two chunks the host shows progress, validates, stops early, keeps checkpoints
+and hears Ctrl-C; within a chunk nothing leaves the device. The next chunk's rows are
+gathered and sent meanwhile.
 """
 
-import functools
-import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -18,62 +17,18 @@ from tqdm.auto import tqdm
 
 from naejax.objectives import losses
 from naejax.train.batch import make_batch
-from naejax.train.chunk import RunChunk, make_run_chunk
-from naejax.train.evaluate import Evaluate, make_evaluate
+from naejax.train.checkpoint import Checkpoints, keep_checkpoints
+from naejax.train.fingerprint import fingerprint
 from naejax.train.memory import estimate_run, require_memory, usual_budget
-from naejax.train.order import epoch_shape, shuffled_rows
-from naejax.train.shards import plan_shards
-from naejax.train.step import TrainState, init_state, make_train_step
-
-
-class FitResult(NamedTuple):
-    """What training leaves.
-
-    Attributes:
-        variables: variables of the best epoch by validation, or of the last one.
-        history: a list with one mapping per epoch: ``epoch``, ``seconds`` since the
-            start, ``learning_rate``, ``objective`` (loss plus penalties) and ``loss``
-            on the training rows while training, ``validation`` loss or None.
-        best_epoch: the epoch of ``variables``, counted from 1; 0 is before training.
-        stopped: ``finished``, ``early`` or ``interrupted``.
-    """
-
-    variables: Any
-    history: list[dict[str, float | int | None]]
-    best_epoch: int
-    stopped: str
-
-
-class TrainingDivergedError(ValueError):
-    """The loss became NaN or infinite; ``result`` keeps the last good parameters."""
-
-    def __init__(self, message: str, result: FitResult):
-        super().__init__(message)
-        self.result = result
-
-
-def default_optimizer(
-    learning_rate: float, total_steps: int, weight_decay: float = 1e-2
-) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """AdamW whose rate warms up over the first 5 % of steps, then falls as a cosine.
-
-    Args:
-        learning_rate: the highest rate.
-        total_steps: steps until the rate is 0.
-        weight_decay: decoupled weight decay.
-
-    Returns:
-        The optimiser and its schedule ``step -> rate``.
-
-    Example:
-        >>> _, schedule = default_optimizer(1e-3, total_steps=100)
-        >>> float(schedule(0)), round(float(schedule(5)), 6), float(schedule(100))
-        (0.0, 0.001, 0.0)
-    """
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, learning_rate, max(1, total_steps // 20), max(2, total_steps)
-    )
-    return optax.adamw(schedule, weight_decay=weight_decay), schedule
+from naejax.train.order import epoch_shape
+from naejax.train.parallel import choose_devices, over_processes
+from naejax.train.programs import find_programs
+from naejax.train.progress import Progress
+from naejax.train.result import FitResult
+from naejax.train.shards import Plan, plan_shards
+from naejax.train.shares import Shares, plan_shares
+from naejax.train.step import init_state
+from naejax.train.training import Training, to_result
 
 
 def fit(
@@ -91,6 +46,9 @@ def fit(
     validation: tuple | None = None,
     patience: int | None = None,
     device_budget: int | None = None,
+    devices: int | Sequence[jax.Device] | None = None,
+    backend: str = "pmap",
+    checkpoints: Checkpoints | None = None,
     progress: bool = True,
 ) -> FitResult:
     """Trains a model by minibatches and keeps the best parameters.
@@ -98,6 +56,10 @@ def fit(
     Minimises the weighted mean of ``loss`` plus the weighted ``penalties``; see
     `naejax.train.step.make_train_step`. The same seed on the same machine gives bitwise
     the same parameters.
+
+    On N devices every step splits its ``batch_size`` rows over them; batches hold the
+    same rows as on one. Of several processes (`jax.distributed`) each passes rows of
+    its own, and all get the same result.
 
     Args:
         model: a module whose ``apply`` returns `naejax.NAEOutput` or
@@ -120,6 +82,12 @@ def fit(
         device_budget: most bytes of rows on the device; more stay on the host and are
             sent in shards, with bitwise the same result. None: half of the device's
             free memory, if it tells.
+        devices: how many, or which; None: all, or the one that is set as
+            ``jax_default_device``.
+        backend: what runs several devices, ``pmap`` or ``shard_map``; the results are
+            the same.
+        checkpoints: where to keep the way so far; the same call goes on from there,
+            and ends with bitwise the same parameters as if it had never stopped.
         progress: whether to show a progress bar.
 
     Returns:
@@ -127,6 +95,7 @@ def fit(
 
     Raises:
         TrainingDivergedError: when the loss becomes NaN or infinite.
+        TrainingPreemptedError: after SIGTERM, with checkpoints.
         ValueError: for rows, targets, names or numbers that cannot be used, and, before
             anything is allocated, for training that the memory is too small for.
 
@@ -156,141 +125,85 @@ def fit(
             f"device_budget is {device_budget} bytes, expected a positive number"
         )
     loss = losses.get(loss)
-    shape = epoch_shape(len(train.x), batch_size)
+    parallel = choose_devices(devices, backend)
+    row_counts = over_processes(len(train.x))
+    shape = epoch_shape(sum(row_counts), batch_size)
     total_steps = epochs * shape[0] * shape[1]
     strengths = tuple((penalties or {}).items())
-    key = model, loss, optimizer, weight_decay, total_steps, strengths
-    optimizer, schedule, run_chunk, evaluate = _programs(*key)
+    asked = loss, optimizer, weight_decay, total_steps, strengths
+    programs = find_programs(model, *asked, parallel)
     budget = usual_budget() if device_budget is None else device_budget
-    check_rows = 0 if check is None else evaluate.chunk_rows(len(check.x))
-    plan = plan_shards(train, check, shape, check_rows, budget)
+    plan: Plan | Shares
+    if parallel is None:
+        check_rows = 0 if check is None else programs.evaluate.chunk_rows(len(check.x))
+        plan = plan_shards(train, check, shape, check_rows, budget)
+    else:
+        plan = plan_shares(parallel, train, row_counts, shape, budget)
     estimate = estimate_run(
-        run_chunk, evaluate, variables, optimizer, train, check, plan
+        programs.run_chunk,
+        programs.evaluate,
+        variables,
+        programs.optimizer,
+        train,
+        check,
+        plan,
     )
     require_memory(estimate, batch_size)
+    what = None
+    if checkpoints is not None:
+        what = fingerprint(
+            variables, (train, check), (*asked, batch_size, seed, patience)
+        )
     if not plan.on_host:
         train, check = jax.tree.map(jnp.asarray, (train, check))
     # The state is donated to the first chunk, so the caller's variables are copied.
-    state = init_state(jax.tree.map(jnp.array, dict(variables)), optimizer, seed)
-    history: list[dict[str, float | int | None]] = []
-    best = FitResult(variables, history, 0, "finished")
-    best_score, start = np.inf, time.perf_counter()
-    bar = tqdm(total=epochs, unit="epoch", disable=not progress, dynamic_ncols=True)
-    try:
-        for epoch in range(1, epochs + 1):
-            chunks = []
-            order = shuffled_rows(len(train.x), shape, (seed, epoch))
-            for rows in plan.chunks(order):
-                state, metrics = run_chunk(state, *plan.send(train, rows))
-                chunks.append(jax.device_get(metrics))
-                _check_finite(chunks[-1], state, schedule, best)
-            # One sum over all steps, whatever the chunks, is the same to the last bit.
-            sums = np.concatenate(chunks, axis=1).sum(axis=1, dtype=np.float64)
-            score = None if check is None else evaluate(_variables(state), check)
-            history.append(
-                {
-                    "epoch": epoch,
-                    "seconds": time.perf_counter() - start,
-                    "learning_rate": schedule and float(schedule(state.step)),
-                    "loss": float(sums[0] / sums[2]),
-                    "objective": float(sums[1] / sums[2]),
-                    "validation": score,
-                }
-            )
-            if score is None or score < best_score:
-                best_score = np.inf if score is None else score
-                kept = jax.tree.map(jnp.copy, _variables(state))
-                best = best._replace(variables=kept, best_epoch=epoch)
-            bar.set_postfix(_postfix(history[-1], best.best_epoch), refresh=False)
-            bar.update()
-            if patience is not None and epoch - best.best_epoch >= patience:
-                return best._replace(stopped="early")
-    except KeyboardInterrupt:
-        return best._replace(stopped="interrupted")
-    finally:
-        bar.close()
-    return best
-
-
-class _Programs(NamedTuple):
-    """What training runs; compiled when first run."""
-
-    optimizer: optax.GradientTransformation
-    schedule: optax.Schedule | None
-    run_chunk: RunChunk
-    evaluate: Evaluate
-
-
-def _make_programs(
-    model: nn.Module,
-    loss: losses.Loss,
-    optimizer: float | optax.GradientTransformation,
-    weight_decay: float,
-    total_steps: int,
-    penalties: tuple[tuple[str, float], ...],
-) -> _Programs:
-    """Builds the optimiser and the programs of a training."""
-    schedule = None
-    if not isinstance(optimizer, optax.GradientTransformation):
-        optimizer, schedule = default_optimizer(optimizer, total_steps, weight_decay)
-    step = make_train_step(model, loss, optimizer, dict(penalties))
-    run_chunk, evaluate = make_run_chunk(step), make_evaluate(model, loss)
-    return _Programs(optimizer, schedule, run_chunk, evaluate)
-
-
-_kept_programs = functools.lru_cache(maxsize=8, typed=True)(_make_programs)
-
-
-def _programs(model: nn.Module, loss: Any, optimizer: Any, *rest: Any) -> _Programs:
-    """Programs of an earlier training of the same kind, or new ones.
-
-    A function of the user's may depend on more than its arguments: it is not kept.
-    """
-    key = model, loss, optimizer, *rest
-    if loss not in losses.LOSSES.values() or not isinstance(optimizer, float):
-        return _make_programs(*key)
-    try:
-        return _kept_programs(*key)
-    except TypeError:  # The model has no hash.
-        return _make_programs(*key)
-
-
-def _variables(state: TrainState) -> dict[str, Any]:
-    """The model's variables in a state."""
-    return {"params": state.params, **state.constants}
-
-
-def _check_finite(metrics, state, schedule, result: FitResult) -> None:
-    """Stops at the first step of a chunk that went wrong."""
-    values = metrics.objective
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        at, what = int(bad[0]), f"the loss is {values[bad[0]]}"
-    elif not _is_finite(state.params):
-        at, what = len(values) - 1, "parameters are not finite after the update"
-    else:
-        return
-    step = int(state.step) - len(values) + at
-    rate = f"{float(schedule(step)):.3g}" if schedule else "the optimiser's own"
-    raise TrainingDivergedError(
-        f"{what} at step {step + 1} (learning rate {rate}); lower the learning rate, "
-        "or look for huge values in the data",
-        result,
+    state = init_state(
+        jax.tree.map(jnp.array, dict(variables)), programs.optimizer, seed
     )
+    training = Training(
+        programs, plan, train, check, sum(row_counts), shape, epochs, seed, patience
+    )
+    start = Progress(
+        state=state,
+        best=variables["params"],
+        best_score=np.inf,
+        best_epoch=0,
+        metrics=np.zeros((3, shape[0] * shape[1]), np.float32),
+        epoch=1,
+        steps=0,
+        history=[],
+        stopped="",
+    )
+    silent = not progress or jax.process_index() > 0
+    with (
+        tqdm(total=epochs, unit="epoch", disable=silent, dynamic_ncols=True) as bar,
+        keep_checkpoints(checkpoints, what) as keeper,
+    ):
+        begin = keeper.restore(start)
+        if parallel is not None:
+            begin = begin._replace(state=parallel.same(begin.state))
+        bar.update(len(begin.history))
+        reached = begin
+        try:
+            for reached in training.run(begin):
+                if reached.steps == 0:
+                    bar.set_postfix(_postfix(reached), refresh=False)
+                    bar.update()
+                keeper.offer(reached)
+            keeper.finish(reached)
+        except KeyboardInterrupt:
+            reached = reached._replace(stopped="interrupted")
+    constants = {k: v for k, v in variables.items() if k != "params"}
+    return to_result(reached, constants)
 
 
-@jax.jit
-def _is_finite(params) -> jax.Array:
-    """Whether no parameter is NaN or infinite."""
-    return jnp.all(jnp.array([jnp.isfinite(p).all() for p in jax.tree.leaves(params)]))
-
-
-def _postfix(row: Mapping[str, Any], best_epoch: int) -> dict[str, str]:
+def _postfix(progress: Progress) -> dict[str, str]:
     """What the progress bar says beside the bar."""
+    row: Mapping[str, Any] = progress.history[-1]
     text = {"loss": f"{row['loss']:.4g}"}
     if row["validation"] is not None:
         text |= {
             "validation": f"{row['validation']:.4g}",
-            "best": f"epoch {best_epoch}",
+            "best": f"epoch {progress.best_epoch}",
         }
     return text

@@ -11,10 +11,11 @@ import optax
 
 from naejax.objectives import losses
 from naejax.train.batch import Batch
-from naejax.train.chunk import RunChunk, make_run_chunk
-from naejax.train.evaluate import Evaluate, make_evaluate
+from naejax.train.chunk import ParallelChunk, RunChunk, make_run_chunk
+from naejax.train.evaluate import Evaluate, ParallelEvaluate, make_evaluate
 from naejax.train.order import epoch_shape
 from naejax.train.shards import Plan, plan_shards
+from naejax.train.shares import Shares
 from naejax.train.step import init_state, make_train_step
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -98,13 +99,13 @@ def estimate_memory(
 
 
 def estimate_run(
-    run_chunk: RunChunk,
-    evaluate: Evaluate,
+    run_chunk: RunChunk | ParallelChunk,
+    evaluate: Evaluate | ParallelEvaluate,
     variables: Any,
     optimizer: optax.GradientTransformation,
     train: Any,
     check: Any,
-    plan: Plan,
+    plan: Plan | Shares,
 ) -> MemoryEstimate:
     """The estimate for programs that will run; they are compiled here, once.
 
@@ -121,19 +122,15 @@ def estimate_run(
         The estimate.
     """
     state = jax.eval_shape(lambda v: init_state(v, optimizer, 0), dict(variables))
-    sent = plan.steps * plan.rows if plan.on_host else train.x.shape[0]
-    data = jax.tree.map(
-        lambda a: jax.ShapeDtypeStruct((sent, *a.shape[1:]), a.dtype), train
-    )
-    rows = jax.ShapeDtypeStruct(plan.order_shape, jnp.int32)
-    program = run_chunk.lower(state, data, rows, counted=plan.on_host)
-    temporaries = [_temporaries(program)]
+    if isinstance(plan, Shares):
+        state = plan.parallel.shapes(state, split=False)
+    temporaries = [temporary_bytes(run_chunk.lower(state, *plan.shapes(train)))]
     if check is not None:
         kept = {"params": state.params, **state.constants}
-        temporaries.append(_temporaries(evaluate.lower(kept, check)))
+        temporaries.append(temporary_bytes(evaluate.lower(kept, check)))
     return MemoryEstimate(
-        parameters=3 * _bytes(variables),
-        optimizer=_bytes(state.opt_state),
+        parameters=3 * tree_bytes(variables),
+        optimizer=tree_bytes(state.opt_state),
         data=plan.data_bytes,
         temporaries=max(temporaries),
     )
@@ -194,6 +191,20 @@ def usual_budget() -> int | None:
     return None if free is None else free // 2
 
 
+def free_host_memory() -> int | None:
+    """Bytes that are free for data on the host, whatever the device.
+
+    Returns:
+        Bytes; None if the system does not tell.
+
+    Example:
+        >>> free = free_host_memory()
+        >>> free is None or free > 0
+        True
+    """
+    return _free_on_host()
+
+
 def _device() -> jax.Device:
     """Where computations run."""
     (device,) = jnp.zeros(()).devices()
@@ -239,8 +250,15 @@ def _shapes(data: tuple) -> Batch:
     return Batch(*shapes)
 
 
-def _temporaries(lowered: jax.stages.Lowered) -> int:
-    """Bytes that a program reserves beside its arguments and donated results."""
+def temporary_bytes(lowered: jax.stages.Lowered) -> int:
+    """Bytes that a program reserves beside its arguments and donated results.
+
+    Args:
+        lowered: the program; it is compiled.
+
+    Returns:
+        Bytes of one device.
+    """
     stats: Any = lowered.compile().memory_analysis()
     if stats is None:
         return 0
@@ -248,8 +266,15 @@ def _temporaries(lowered: jax.stages.Lowered) -> int:
     return stats.temp_size_in_bytes + new
 
 
-def _bytes(tree: Any) -> int:
-    """Bytes of all arrays of a tree."""
+def tree_bytes(tree: Any) -> int:
+    """Bytes of all arrays of a tree.
+
+    Args:
+        tree: arrays, or their shapes.
+
+    Returns:
+        Bytes.
+    """
     return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 

@@ -1,6 +1,5 @@
 """Rows that stay on the host, because the device has no room for all of them."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +18,8 @@ class Plan(NamedTuple):
         on_host: whether rows stay on the host until it is their turn.
         steps: most steps of a chunk.
         rows: of a step.
-        data_bytes: most bytes of rows on the device at once.
+        data_bytes: most bytes of rows on the device at once; on the host, one shard is
+            sent while another is at work.
     """
 
     on_host: bool
@@ -35,19 +35,6 @@ class Plan(NamedTuple):
         compiled as no loop, and round otherwise.
         """
         return max(2, self.steps) if self.on_host else self.steps, self.rows
-
-    def chunks(self, order: np.ndarray) -> Iterator[np.ndarray]:
-        """Cuts the steps of an epoch, (chunks, steps, rows) indices, into its chunks.
-
-        Args:
-            order: result of `naejax.train.order.shuffled_rows`.
-
-        Returns:
-            Indices of one chunk after the other, (S, rows), with S of at most `steps`.
-        """
-        order = order.reshape(-1, self.rows)
-        for start in range(0, len(order), self.steps):
-            yield order[start : start + self.steps]
 
     def send(self, data: Batch, rows: np.ndarray) -> tuple[Batch, Any, int | None]:
         """The rows of one chunk as the device needs them, all chunks in one shape.
@@ -66,6 +53,22 @@ class Plan(NamedTuple):
         shard = jax.tree.map(lambda a: jnp.asarray(a[padded.ravel()]), data)
         places = np.arange(padded.size, dtype=np.int32)
         return shard, np.resize(places, self.order_shape), len(rows)
+
+    def shapes(self, train: Any) -> tuple[Any, ...]:
+        """Shapes of what `send` gives.
+
+        Args:
+            train: training rows, or their shapes.
+
+        Returns:
+            The arguments of a chunk, but for the state.
+        """
+        sent = self.steps * self.rows if self.on_host else train.x.shape[0]
+        data = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct((sent, *a.shape[1:]), a.dtype), train
+        )
+        rows = jax.ShapeDtypeStruct(self.order_shape, jnp.int32)
+        return data, rows, self.steps if self.on_host else None
 
 
 def plan_shards(
@@ -97,19 +100,21 @@ def plan_shards(
         >>> from naejax.train.batch import make_batch
         >>> train = make_batch(np.zeros((64, 2)), np.zeros(64))  # 16 bytes a row
         >>> plan_shards(train, None, (1, 8, 8), 0, budget=700)
-        Plan(on_host=True, steps=4, rows=8, data_bytes=640)
+        Plan(on_host=True, steps=2, rows=8, data_bytes=640)
     """
     chunks, steps, rows = shape
-    total = _bytes_of(train, train.x.shape[0])
+    total = bytes_of(train, train.x.shape[0])
     if check is not None:
-        total += _bytes_of(check, check.x.shape[0])
+        total += bytes_of(check, check.x.shape[0])
     total += steps * rows * _INDEX_BYTES
     if budget is None or total <= budget:
         return Plan(False, steps, rows, total)
     order_bytes = rows * _INDEX_BYTES
-    step_bytes = _bytes_of(train, rows) + order_bytes
-    check_bytes = 0 if check is None else _bytes_of(check, check_rows)
-    least = max(step_bytes + order_bytes, check_bytes)
+    # One shard is sent while another is at work.
+    step_bytes = 2 * (bytes_of(train, rows) + order_bytes)
+    check_bytes = 0 if check is None else bytes_of(check, check_rows)
+    # A shard of one step has indices for two.
+    least = max(step_bytes + 2 * order_bytes, check_bytes)
     if budget < least:
         raise ValueError(
             f"device_budget is {budget} bytes, but {rows} rows to train on and "
@@ -119,12 +124,20 @@ def plan_shards(
     most, all_steps = min(steps, budget // step_bytes), chunks * steps
     num_shards = -(-all_steps // most)
     steps = -(-all_steps // num_shards)
-    used = max(steps * step_bytes, step_bytes + order_bytes, check_bytes)
+    used = max(steps * step_bytes, step_bytes + 2 * order_bytes, check_bytes)
     return Plan(True, steps, rows, used)
 
 
-def _bytes_of(batch: Any, num_rows: int) -> int:
-    """Bytes of so many rows of a batch."""
+def bytes_of(batch: Any, num_rows: int) -> int:
+    """Bytes of so many rows of a batch.
+
+    Args:
+        batch: rows, or their shapes.
+        num_rows: how many.
+
+    Returns:
+        Bytes.
+    """
     return sum(
         num_rows * int(np.prod(a.shape[1:])) * a.dtype.itemsize
         for a in jax.tree.leaves(batch)

@@ -88,8 +88,8 @@ def make_train_step(
 
         sum_b w_b loss(score_b, target_b) / sum_b w_b + sum_p lambda_p penalty_p
 
-    With an axis name, sums run over the devices of that axis and every device makes
-    the same update; penalties are then averaged by the devices' weights.
+    With an axis name, sums and penalties run over the devices of that axis, and every
+    device makes the same update. Each draws its own dropout.
 
     Args:
         model: a module whose ``apply`` returns `naejax.NAEOutput` or
@@ -116,7 +116,7 @@ def make_train_step(
         (1, 6.0)
     """
 
-    def objective(params, constants, batch: Batch, key: jax.Array, total: Array):
+    def objective(params, constants, batch: Batch, key, total: Array, axis_name):
         dropout, gumbel = jax.random.split(key)
         output: Any = model.apply(
             {"params": params, **constants},
@@ -126,7 +126,7 @@ def make_train_step(
         )
         score = add_offset(output.prediction, batch)
         task = (batch.weight * loss(score, batch.target)).sum()
-        penalty = penalty_terms.total(output, penalties, batch.weight)
+        penalty = penalty_terms.total(output, penalties, batch.weight, axis_name)
         value = task + batch.weight.sum() * penalty
         return value / total, Metrics(task, value, batch.weight.sum())
 
@@ -141,7 +141,7 @@ def make_train_step(
         # A batch of weight 0 leaves gradients of exactly zero, not 0 / 0.
         total = jnp.where(total > 0, total, 1.0)
         grads, metrics = jax.grad(objective, has_aux=True)(
-            state.params, state.constants, batch, key, total
+            state.params, state.constants, batch, key, total, axis_name
         )
         if axis_name is not None:
             grads, metrics = jax.lax.psum((grads, metrics), axis_name)

@@ -11,7 +11,8 @@ from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.masking import PatchMasked
 from naejax.models.sop import SumOfParts
 from naejax.settings import SOPSettings
-from naejax.train.loop import FitResult, fit
+from naejax.train.loop import fit
+from naejax.train.result import FitResult
 from naejax.vision.fitted import ImageBackbone, ImageSOP, check_shape
 
 _AT_LEAST_ONE = (
