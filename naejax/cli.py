@@ -1,149 +1,21 @@
-"""The command line: ``naejax train``, ``predict``, ``explain`` and ``datasets``."""
+"""The command line: one line on standard error and a status for what goes wrong."""
 
 import contextlib
 import io
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Literal, NoReturn
+from typing import NoReturn
 
 import tyro
 
-from naejax.data.datasets import DatasetInfo, available, load_dataset
-from naejax.data.image_sets import ImageInfo, available_images, load_images
-from naejax.runs import explain_run, predict_run, train_image_run, train_run
-from naejax.settings import (
-    NAEOptions,
-    Settings,
-    SharedSettings,
-    SOPOptions,
-    SOPSettings,
-)
+from naejax.commands import Datasets, Explain, Predict, Train
+from naejax.compiled import keep_compiled_programs
+from naejax.runs.distributed import leave
+from naejax.train.checkpoint import TrainingPreemptedError
 
+_TERMINATED = 143  # what a shell says of a process that SIGTERM ended
 _BOXES = re.compile("[\u2500-\u257f]+")
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a model that explains itself; leave a folder with scores and a picture.
-
-    Attributes:
-        data: name of a data set (see `naejax datasets`), path of a CSV file (nae), or
-            of an .npz file with images x and targets y (sop).
-        out: folder for the model, its scores, its history and a picture of it.
-        model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
-        seed: seed of everything random.
-        overwrite: replace an existing run in --out.
-        target: nae: column to predict; needed for a CSV file.
-        task: nae: what the target is; auto reads it off the column.
-        shared: of both models; None is chosen by the size of the data.
-        nae: of --model nae alone.
-        sop: of --model sop alone.
-    """
-
-    data: str
-    out: str
-    model: Literal["nae", "sop"] = "nae"
-    seed: int = 0
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    target: str | None = None
-    task: Literal["auto", "regression", "classification"] = "auto"
-    shared: tyro.conf.OmitArgPrefixes[SharedSettings] = field(
-        default_factory=SharedSettings
-    )
-    nae: tyro.conf.OmitArgPrefixes[NAEOptions] = field(default_factory=NAEOptions)
-    sop: tyro.conf.OmitArgPrefixes[SOPOptions] = field(default_factory=SOPOptions)
-
-    def run(self) -> None:
-        """Trains and writes the run folder."""
-        shared = asdict(self.shared)
-        if self.model == "nae":
-            _refuse_options(self.sop, "sop")
-            _refuse_images(self.data)
-            train_run(
-                load_dataset(self.data, self.target, self.task),
-                Settings(**shared, **asdict(self.nae)),
-                self.out,
-                seed=self.seed,
-                overwrite=self.overwrite,
-            )
-        else:
-            _refuse_options(self.nae, "nae")
-            if self.target is not None or self.task != "auto":
-                raise ValueError(
-                    "--target and --task are for tables and --model nae; leave them "
-                    "out, images come with their targets"
-                )
-            _refuse_tables(self.data)
-            train_image_run(
-                load_images(self.data, seed=self.seed),
-                SOPSettings(**shared, **asdict(self.sop)),
-                self.out,
-                seed=self.seed,
-                overwrite=self.overwrite,
-            )
-
-
-@dataclass(frozen=True)
-class Predict:
-    """Predict rows of a table or images: the prediction and the parts it is a sum of.
-
-    Attributes:
-        folder: a folder that `naejax train` made.
-        data: CSV file with the same columns as the training table (the target's column
-            is not needed); or, for a run on images, an .npz file with images x, or the
-            name of a data set, whose test images are predicted.
-        out: CSV file to write.
-    """
-
-    folder: tyro.conf.Positional[str]
-    data: str
-    out: str
-
-    def run(self) -> None:
-        """Predicts and writes the CSV file."""
-        print(f"{self.out}: {predict_run(self.folder, self.data, self.out)} rows")
-
-
-@dataclass(frozen=True)
-class Explain:
-    """Explain a trained run on one HTML page that needs no network.
-
-    Attributes:
-        folder: a folder that `naejax train` made.
-        out: HTML file to write.
-        data: rows or images to explain instead of the run's own: a CSV file with the
-            same columns; for a run on images an .npz file, or the name of a data set.
-        overwrite: replace an existing file.
-    """
-
-    folder: tyro.conf.Positional[str]
-    out: str
-    data: str | None = None
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-
-    def run(self) -> None:
-        """Writes the page."""
-        explain_run(self.folder, self.out, self.data, overwrite=self.overwrite)
-
-
-@dataclass(frozen=True)
-class Datasets:
-    """List the data sets that have a name: tables, then images."""
-
-    def run(self) -> None:
-        """Prints the list."""
-        print("tables, for --model nae")
-        for table in available().values():
-            size = f"{table.rows:>9,} rows {table.features:>13} features"
-            _print_entry(table, size)
-        print("\nimages, for --model sop")
-        for images in available_images().values():
-            size = (
-                f"{images.rows:>9,} images of {' x '.join(map(str, images.shape)):>13}"
-            )
-            _print_entry(images, size)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -157,52 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tables, for --model nae
           diabetes              442 rows            10 features  regression ...
     """
+    if arguments is None:
+        arguments = sys.argv[1:]
+        keep_compiled_programs()
     try:
-        command = _parse(sys.argv[1:] if arguments is None else arguments)
+        command = _parse(arguments)
         command.run()
     except (ValueError, OSError) as error:
         _fail(_one_line(str(error)))
+    except TrainingPreemptedError as error:
+        print(f"naejax: {error}", file=sys.stderr)
+        leave(_TERMINATED)
     except KeyboardInterrupt:
         print("naejax: stopped by Ctrl-C, nothing was written", file=sys.stderr)
-        sys.exit(130)
-
-
-def _refuse_options(options: NAEOptions | SOPOptions, model: str) -> None:
-    """Refuses what was asked of the model that is not trained."""
-    usual = type(options)()
-    for name, value in asdict(options).items():
-        if value != getattr(usual, name):
-            raise ValueError(
-                f"--{name.replace('_', '-')} is for --model {model}; leave it out, or "
-                f"pass --model {model}"
-            )
-
-
-def _refuse_images(data: str) -> None:
-    """Refuses images where a table is needed."""
-    if data.endswith(".npz") or (
-        data in available_images() and data not in available()
-    ):
-        raise ValueError(
-            f"{data} holds images, --model nae needs a table; pass --model sop"
-        )
-
-
-def _refuse_tables(data: str) -> None:
-    """Refuses a table where images are needed."""
-    if data.endswith(".csv") or (
-        data in available() and data not in available_images()
-    ):
-        raise ValueError(
-            f"{data} is a table, --model sop needs images; pass --model nae, or images "
-            f"by name ({', '.join(available_images())}) or as an .npz file"
-        )
-
-
-def _print_entry(entry: DatasetInfo | ImageInfo, size: str) -> None:
-    """One line about a data set."""
-    network = "  (needs the network once)" if entry.network else ""
-    print(f"  {entry.name:15} {size}  {entry.task:14} {entry.description}{network}")
+        leave(130)
 
 
 def _parse(arguments: Sequence[str]) -> Train | Predict | Explain | Datasets:
@@ -232,4 +72,4 @@ def _one_line(message: str) -> str:
 def _fail(message: str) -> NoReturn:
     """Ends the program with one line and status 2."""
     print(f"naejax: error: {message}", file=sys.stderr)
-    sys.exit(2)
+    leave(2)

@@ -7,6 +7,8 @@ import jax
 import numpy as np
 import pytest
 
+# Commands that tests start leave the user's cache alone.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

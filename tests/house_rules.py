@@ -38,6 +38,9 @@ FLOORS = {
     "reports": 8.15,
     "runs": 8.2,
     "__init__": 8.5,
+    "commands": 8.8,
+    "compiled": 0,
+    "sweeps": 7.6,
     "cli": 9,
     "__main__": 10,
 }

@@ -1,9 +1,12 @@
 """Images with targets and, where it is known, the pixels that decide them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from naejax.train.sources import RowSource
 
 Target = Int[np.ndarray, "N"] | Float[np.ndarray, "N C"]
 
@@ -14,7 +17,8 @@ class Images:
 
     Attributes:
         x: pixels, (N, H, W, Ch) float32, scaled so that 0 is the neutral value of a
-            removed pixel; bytes become ``x / 127.5 - 1``.
+            removed pixel; bytes become ``x / 127.5 - 1``. A `RowSource` may stand
+            for them, and for parts: what is taken from it is read then.
         target: classes by their index, (N,) int32, or values, (N, C) float32.
         parts: the pixels that decide the target, (N, H, W) bool; None where nobody
             knows them.
@@ -89,6 +93,32 @@ def as_images(
         >>> images.x.shape, float(images.x.max()), images.target.tolist()
         ((2, 8, 8, 1), 1.0, [[0.5], [2.0]])
     """
+    pixels = as_pixels(x)
+    for name, array in {"y": target, "parts": parts}.items():
+        if array is not None and array.shape[:1] != x.shape[:1]:
+            raise ValueError(
+                f"got {name} of shape {array.shape}, expected {len(x)} rows as in x; "
+                "give one row for each image"
+            )
+    return Images(pixels, as_target(target), _as_parts(parts, x.shape[:3]))
+
+
+def as_pixels(x: np.ndarray) -> Float[np.ndarray, "N H W Ch"]:
+    """Checks pixels and makes them floats; bytes become ``x / 127.5 - 1``.
+
+    Args:
+        x: pixels (N, H, W, Ch) or (N, H, W), bytes or floats whose 0 is neutral.
+
+    Returns:
+        The pixels, float32.
+
+    Raises:
+        ValueError: if they have the wrong shape or type, or are not finite.
+
+    Example:
+        >>> as_pixels(np.full((1, 1, 2), 255, np.uint8)).tolist()
+        [[[[1.0], [1.0]]]]
+    """
     if x.ndim not in (3, 4) or 0 in x.shape:
         raise ValueError(
             f"got x of shape {x.shape}, expected (N, H, W, Ch) or (N, H, W), none of "
@@ -100,23 +130,30 @@ def as_images(
             f"got x of type {x.dtype}, expected uint8 or floats; convert it with "
             "x.astype"
         )
-    for name, array in {"y": target, "parts": parts}.items():
-        if array is not None and array.shape[:1] != x.shape[:1]:
-            raise ValueError(
-                f"got {name} of shape {array.shape}, expected {len(x)} rows as in x; "
-                "give one row for each image"
-            )
     _check_finite("x", x)
     pixels = x.astype(np.float32, copy=not floats)
     if not floats:
         pixels /= np.float32(127.5)
         pixels -= np.float32(1)
-    pixels = pixels[..., None] if x.ndim == 3 else pixels
-    return Images(pixels, _as_target(target), _as_parts(parts, x.shape[:3]))
+    return pixels[..., None] if x.ndim == 3 else pixels
 
 
-def _as_target(target: np.ndarray) -> Target:
-    """Checks values and makes them (N, C) float32, or indices int32."""
+def as_target(target: np.ndarray) -> Target:
+    """Checks values and makes them (N, C) float32, or indices int32.
+
+    Args:
+        target: class indices (N,), or values (N,) or (N, C) as floats.
+
+    Returns:
+        The targets.
+
+    Raises:
+        ValueError: if values have the wrong shape or are not finite.
+
+    Example:
+        >>> as_target(np.array([0.5, 2.0])).tolist()
+        [[0.5], [2.0]]
+    """
     if not np.issubdtype(target.dtype, np.floating):
         return target.astype(np.int32)
     if target.ndim > 2 or 0 in target.shape:
@@ -151,7 +188,7 @@ def _check_finite(name: str, array: np.ndarray) -> None:
 
 
 def take_images(images: Images, rows: np.ndarray | slice) -> Images:
-    """Takes some of the examples.
+    """Takes some of the examples, into memory.
 
     Args:
         images: N examples.
@@ -201,5 +238,15 @@ def split_images(
     tenth = len(images) // 10
     validation, rest = order[:tenth], order[tenth:]
     if test is None:
-        test, rest = take_images(images, rest[:tenth]), rest[tenth:]
-    return take_images(images, rest), take_images(images, validation), test
+        test, rest = _choose(images, rest[:tenth]), rest[tenth:]
+    return _choose(images, rest), _choose(images, validation), test
+
+
+def _choose(images: Images, rows: np.ndarray) -> Images:
+    """Some of the examples; what is not in memory stays where it is."""
+
+    def choose(array: Any) -> Any:
+        return array.take(rows) if isinstance(array, RowSource) else array[rows]
+
+    parts = None if images.parts is None else choose(images.parts)
+    return Images(choose(images.x), images.target[rows], parts)

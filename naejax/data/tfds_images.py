@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from naejax.data.images import Images, ImageSource, as_images
+from naejax.data.examples import ExampleReader
+from naejax.data.images import Images, ImageSource
+from naejax.data.streamed import must_stream
 
 SIDE = 64
 
@@ -69,6 +71,7 @@ def read_tfds(
     seed: int = 0,
     data_dir: str | None = None,
     side: int = SIDE,
+    stream: bool | None = None,
 ) -> ImageSource:
     """Reads one of `TFDS_IMAGES`, prepared as array_record, without TensorFlow.
 
@@ -82,6 +85,8 @@ def read_tfds(
         data_dir: where TFDS keeps its data; None for the variable ``TFDS_DATA_DIR`` or
             ``~/tensorflow_datasets``.
         side: height and width in pixels of images whose size varies.
+        stream: whether images are decoded when they are needed, in place of all at
+            once; None if memory is too small for all of them. It takes grain.
 
     Returns:
         The training split and the test split.
@@ -103,7 +108,7 @@ def read_tfds(
         folder = data_dir or os.environ.get("TFDS_DATA_DIR")
         builder = tfds.builder(spec.builder, data_dir=folder)
         try:
-            splits = builder.as_data_source(split=list(spec.splits))
+            splits = _open(builder, spec.splits)
         except (KeyError, NotImplementedError, OSError, ValueError) as error:
             where = f", data_dir={folder!r}" if folder else ""
             raise ValueError(
@@ -114,11 +119,15 @@ def read_tfds(
                 '.download_and_prepare()", or name the folder that has it by data_dir '
                 "or TFDS_DATA_DIR"
             ) from error
-        return _read(builder.info, spec, splits, rows, seed, side)
+        return _read(builder.info, spec, splits, rows, seed, side, stream)
 
 
 def read_tfds_folder(
-    folder: str | Path, rows: int | None = None, seed: int = 0, side: int = SIDE
+    folder: str | Path,
+    rows: int | None = None,
+    seed: int = 0,
+    side: int = SIDE,
+    stream: bool | None = None,
 ) -> ImageSource:
     """Reads a data set of the user's own that TFDS prepared, without TensorFlow.
 
@@ -132,6 +141,8 @@ def read_tfds_folder(
         rows: about how many images to read, chosen at random; None for all.
         seed: of that choice.
         side: height and width in pixels of images whose size varies.
+        stream: whether images are decoded when they are needed, in place of all at
+            once; None if memory is too small for all of them. It takes grain.
 
     Returns:
         The split ``train`` (or the only one) and, if there is one, ``test`` or else
@@ -164,14 +175,14 @@ def read_tfds_folder(
         other = [name for name in ("test", "validation") if name in there]
         names = [first, *[name for name in other if name != first][:1]]
         try:
-            splits = builder.as_data_source(split=names)
+            splits = _open(builder, names)
         except NotImplementedError as error:
             raise ValueError(
                 f"{folder} holds {builder.info.file_format.value} files, expected "
                 "array_record; prepare it again with file_format='array_record'"
             ) from error
         spec = TFDS_IMAGES.get(builder.info.name, TFDSImages())
-        return _read(builder.info, spec, splits, rows, seed, side)
+        return _read(builder.info, spec, splits, rows, seed, side, stream)
 
 
 @contextlib.contextmanager
@@ -187,16 +198,42 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+class _Split(NamedTuple):
+    """One split: its examples, and the same with nothing decoded but the target."""
+
+    examples: Sequence[Any]
+    targets: Sequence[Any]
+
+
+def _open(builder: Any, names: Sequence[str]) -> list[_Split]:
+    """Opens splits."""
+    import tensorflow_datasets as tfds
+
+    _, label = _keys(builder.info)
+    others = set(builder.info.features) - {label}
+    skip = {name: tfds.decode.SkipDecoding() for name in others}
+    examples = builder.as_data_source(split=list(names))
+    targets = builder.as_data_source(split=list(names), decoders=skip)
+    return list(map(_Split, examples, targets))
+
+
+def _keys(info: Any) -> tuple[str, str]:
+    """Names of the features that hold the image and the target."""
+    image, label = (info.supervised_keys or ("image", "label"))[:2]
+    return image, label
+
+
 def _read(
     info: Any,
     spec: TFDSImages,
-    splits: Sequence[Sequence[Any]],
+    splits: Sequence[_Split],
     rows: int | None,
     seed: int,
     side: int,
+    stream: bool | None,
 ) -> ImageSource:
     """Reads the splits, the first to train and the second to test."""
-    image, label = (info.supervised_keys or ("image", "label"))[:2]
+    image, label = _keys(info)
     if image not in info.features or label not in info.features:
         raise ValueError(
             f"got the features {', '.join(info.features)} in {info.name}, expected "
@@ -209,43 +246,33 @@ def _read(
             f"got the target {feature!r} in {info.name}, expected a ClassLabel or "
             "floats; declare it so"
         )
-    size = (side, side) if None in info.features[image].shape else None
-    masked = spec.parts in info.features
+    reader = ExampleReader(
+        image,
+        label,
+        parts=spec.parts if spec.parts in info.features else None,
+        inside=spec.inside,
+        size=(side, side) if None in info.features[image].shape else None,
+    )
     rng = np.random.default_rng(seed)
-    total = sum(len(split) for split in splits)
-    share = 1.0 if rows is None else min(1.0, rows / total)
-
-    def read(split: Sequence[Any]) -> Images:
-        chosen = np.sort(rng.permutation(len(split))[: math.ceil(share * len(split))])
-        x, target, parts = [], [], []
-        for example in map(split.__getitem__, chosen.tolist()):
-            pixels = np.asarray(example[image])
-            x.append(_resize(pixels.reshape(*pixels.shape[:2], -1), size))
-            target.append(example[label])
-            if masked:
-                mask = np.asarray(example[spec.parts])
-                mask = mask.reshape(*mask.shape[:2], -1)[..., :1]
-                mask = mask != 0 if spec.inside is None else mask == spec.inside
-                mask = _resize(mask.astype(np.float32), x[-1].shape[:2])
-                parts.append(mask[..., 0] >= 0.5)
-        return as_images(
-            np.stack(x), np.stack(target), np.stack(parts) if masked else None
+    counts = [len(split.examples) for split in splits]
+    if not all(counts):
+        raise ValueError(
+            f"got a split of {info.name} without images, expected some in each; "
+            "prepare it again"
         )
+    share = 1.0 if rows is None else min(1.0, rows / sum(counts))
+    if stream is None:
+        first = reader.pixels(splits[0].examples[0])
+        stream = must_stream(math.ceil(share * sum(counts)), first.shape)
+
+    def read(split: _Split) -> Images:
+        count = len(split.examples)
+        chosen = np.sort(rng.permutation(count)[: math.ceil(share * count)])
+        if stream:
+            return reader.stream(split.examples, split.targets, chosen)
+        return reader.read(split.examples, chosen)
 
     training, *test = map(read, splits)
     outputs = 0 if classes else training.target.shape[1]
     targets = (label,) if outputs == 1 else tuple(f"{label}{i}" for i in range(outputs))
     return ImageSource(training, classes, targets, *test)
-
-
-def _resize(x: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Stretches (H, W, Ch), smoothed against aliasing."""
-    if size is None or size == x.shape[:2]:
-        return x
-    from PIL import Image
-
-    def stretch(channel: np.ndarray) -> np.ndarray:
-        resized = Image.fromarray(channel).resize(size[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(resized)
-
-    return np.stack([stretch(channel) for channel in np.moveaxis(x, -1, 0)], axis=-1)

@@ -11,7 +11,8 @@ import numpy as np
 
 from naejax import artifact
 from naejax.data.images import ImageDataset, take_images
-from naejax.files import new_folder, write_file
+from naejax.files import write_file
+from naejax.runs.distributed import run_folder
 from naejax.runs.folder import (
     MODEL_FILE,
     config,
@@ -25,7 +26,9 @@ from naejax.runs.image_report import (
     draw_groups,
     score_tables,
 )
+from naejax.runs.unfinished import unfinished
 from naejax.settings import SOPSettings
+from naejax.train.checkpoint import Checkpoints
 from naejax.train.result import FitResult
 from naejax.vision import (
     ImageBackbone,
@@ -54,6 +57,9 @@ def train_image_run(
     *,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    devices: int | None = None,
+    checkpoint_seconds: float = 60.0,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -61,7 +67,8 @@ def train_image_run(
 
     The folder appears when everything in it is written: ``model.safetensors``,
     ``backbone.safetensors``, ``metrics.json``, ``history.csv``, ``config.json`` and
-    ``groups.png``.
+    ``groups.png``. Until then the trainings are kept beside it, see
+    `naejax.runs.unfinished`.
 
     Args:
         dataset: images.
@@ -69,6 +76,9 @@ def train_image_run(
         out: the run folder.
         seed: of initial parameters, shuffling and random groups.
         overwrite: whether to replace an existing run.
+        resume: whether to go on with an unfinished run.
+        devices: how many to train on; None: all.
+        checkpoint_seconds: least time between two checkpoints.
         progress: whether to show progress bars.
         say: gets the lines to print.
 
@@ -87,6 +97,9 @@ def train_image_run(
         >>> (out / "model.safetensors").is_file()
         True
     """
+    source = {"data": dataset.name, "model": "sop"}
+    how = {"overwrite": overwrite, "devices": devices, "seconds": checkpoint_seconds}
+    asked = config(settings, seed, **source, how=how)
     backbone = None
     if settings.backbone is not None:
         backbone = load_backbone(settings.backbone)
@@ -94,14 +107,22 @@ def train_image_run(
     height, width = dataset.training.x.shape[1:3]
     settings = settings.for_images(len(dataset.training), min(height, width))
     images = f"{len(dataset.training):,} images"
-    with new_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder:
+    with (
+        unfinished(out, asked, overwrite=overwrite, resume=resume) as kept,
+        run_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder,
+    ):
         say(describe_images(dataset))
         phases: dict[str, _Phase] = {}
         if backbone is None:
             say("training the backbone, a CNN")
             start = time.perf_counter()
             backbone, result = fit_backbone(
-                dataset, settings, seed=seed, progress=progress
+                dataset,
+                settings,
+                devices=devices,
+                checkpoints=Checkpoints(kept / "backbone", checkpoint_seconds),
+                seed=seed,
+                progress=progress,
             )
             phases["backbone"] = _Phase(result, time.perf_counter() - start)
             say(training_line(*phases["backbone"], images))
@@ -110,7 +131,13 @@ def train_image_run(
         say("training Sum-of-Parts around it")
         start = time.perf_counter()
         fitted, result = fit_sop(
-            dataset, backbone, settings, seed=seed, progress=progress
+            dataset,
+            backbone,
+            settings,
+            devices=devices,
+            checkpoints=Checkpoints(kept / "sop", checkpoint_seconds),
+            seed=seed,
+            progress=progress,
         )
         phases["sop"] = _Phase(result, time.perf_counter() - start)
         say(training_line(*phases["sop"], images))
@@ -125,8 +152,7 @@ def train_image_run(
         }
         write_file(folder / "metrics.json", json_text(metrics))
         write_file(folder / "history.csv", history_text(_by_phase(phases)))
-        asked = {"data": dataset.name, "model": "sop"}
-        write_file(folder / "config.json", json_text(config(settings, seed, **asked)))
+        write_file(folder / "config.json", json_text(config(settings, seed, **source)))
         names = [MODEL_FILE, BACKBONE_FILE]
         names += ["metrics.json", "history.csv", "config.json"]
         if find_spec("matplotlib"):

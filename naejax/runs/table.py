@@ -14,7 +14,8 @@ from naejax.data.split import split_rows
 from naejax.evaluation import Scores, baseline_scores, best_score_name
 from naejax.explain import compute_shapes, plot_shapes
 from naejax.explain.figure import png
-from naejax.files import new_folder, write_file
+from naejax.files import write_file
+from naejax.runs.distributed import run_folder
 from naejax.runs.folder import (
     MODEL_FILE,
     config,
@@ -22,6 +23,7 @@ from naejax.runs.folder import (
     json_text,
     training_line,
 )
+from naejax.runs.unfinished import unfinished
 from naejax.settings import Settings
 from naejax.tabular import (
     TabularNAE,
@@ -30,6 +32,7 @@ from naejax.tabular import (
     fit_table,
     raw_target,
 )
+from naejax.train.checkpoint import Checkpoints
 
 _PICTURE_ROWS = 50_000
 
@@ -41,13 +44,17 @@ def train_run(
     *,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
+    devices: int | None = None,
+    checkpoint_seconds: float = 60.0,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
     """Trains on a data set and leaves a run folder.
 
     The folder appears when everything in it is written: ``model.safetensors``,
-    ``metrics.json``, ``history.csv``, ``config.json`` and ``shapes.png``.
+    ``metrics.json``, ``history.csv``, ``config.json`` and ``shapes.png``. Until then
+    the training is kept beside it, see `naejax.runs.unfinished`.
 
     Args:
         dataset: the table, its target and task.
@@ -55,6 +62,9 @@ def train_run(
         out: the run folder.
         seed: seed of splits, initial parameters, shuffling and dropout.
         overwrite: whether to replace an existing run.
+        resume: whether to go on with an unfinished run.
+        devices: how many to train on; None: all.
+        checkpoint_seconds: least time between two checkpoints.
         progress: whether to show a progress bar.
         say: gets the lines to print.
 
@@ -71,7 +81,14 @@ def train_run(
         True
     """
     schema = infer_schema(dataset.columns, dataset.target, task=dataset.task)
-    with new_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder:
+    source = {"data": dataset.name, "target": dataset.target, "task": dataset.task}
+    source["model"] = "nae"
+    how = {"overwrite": overwrite, "devices": devices, "seconds": checkpoint_seconds}
+    asked = config(settings, seed, **source, how=how)
+    with (
+        unfinished(out, asked, overwrite=overwrite, resume=resume) as kept,
+        run_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder,
+    ):
         say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
         training, validation, test = split_rows(dataset.columns, schema, seed)
         sizes = {
@@ -87,7 +104,14 @@ def train_run(
         )
         start = time.perf_counter()
         fitted, result = fit_table(
-            training, validation, schema, settings, seed=seed, progress=progress
+            training,
+            validation,
+            schema,
+            settings,
+            devices=devices,
+            checkpoints=Checkpoints(kept / "nae", checkpoint_seconds),
+            seed=seed,
+            progress=progress,
         )
         seconds = time.perf_counter() - start
         scores = {
@@ -117,9 +141,7 @@ def train_run(
         artifact.save(folder / MODEL_FILE, fitted, summary)
         write_file(folder / "metrics.json", json_text(metrics))
         write_file(folder / "history.csv", history_text(result.history))
-        asked = {"data": dataset.name, "target": dataset.target, "task": dataset.task}
-        asked["model"] = "nae"
-        write_file(folder / "config.json", json_text(config(settings, seed, **asked)))
+        write_file(folder / "config.json", json_text(config(settings, seed, **source)))
         names = [MODEL_FILE, "metrics.json", "history.csv", "config.json"]
         if find_spec("matplotlib"):
             write_file(

@@ -24,8 +24,10 @@ from naejax.tabular.target import (
     check_loss,
     training_loss,
 )
+from naejax.train.checkpoint import Checkpoints
 from naejax.train.loop import fit
 from naejax.train.population import fit_population
+from naejax.train.processes import own_part
 from naejax.train.result import FitResult
 
 PENALTIES = ("expert_variance", "output_energy", "utilisation", "concurvity")
@@ -45,6 +47,8 @@ def fit_table(
     loss_function: losses.Loss | None = None,
     start: TabularNAE | None = None,
     device_budget: int | None = None,
+    devices: int | None = None,
+    checkpoints: Checkpoints | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[TabularNAE, FitResult]:
@@ -70,6 +74,8 @@ def fit_table(
             unit, in place of ``settings.loss``.
         start: a model to go on from: its parameters and its encoder are kept.
         device_budget: see `naejax.fit`; not for several members.
+        devices: see `naejax.fit`.
+        checkpoints: likewise; several members keep none.
         seed: seed of everything random.
         progress: whether to show a progress bar.
 
@@ -130,6 +136,7 @@ def fit_table(
         "batch_size": chosen.batch_size,
         "penalties": {name: getattr(chosen, name) for name in PENALTIES},
         "patience": chosen.patience if has_validation else None,
+        "devices": devices,
         "progress": progress,
     }
     if start is None:
@@ -163,11 +170,12 @@ def fit_table(
         result = fit(
             model,
             variables,
-            rows.take(own),
+            own_part(rows.take(own)),
             optimizer=chosen.learning_rate,
             seed=seed,
-            validation=check,
+            validation=own_part(check),
             device_budget=device_budget,
+            checkpoints=checkpoints,
             **options,
         )
     return replace(fitted, variables=result.variables), result

@@ -8,12 +8,15 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from naejax.train.sources import RowSource, as_source
+
 
 class Batch(NamedTuple):
     """Rows with their targets; a row of weight 0 counts for nothing.
 
     Attributes:
-        x: encoded rows, (B, F), or examples (B, H, W, channels), (B, L, ...).
+        x: encoded rows, (B, F), or examples (B, H, W, channels), (B, L, ...); on the
+            host a `RowSource` may stand for them.
         target: (B,) or (B, C), or class indices (B,).
         weight: (B,).
         offset: added to the score before the loss, (B, C); None: 0.
@@ -26,7 +29,7 @@ class Batch(NamedTuple):
 
 
 def make_batch(
-    x: ArrayLike,
+    x: ArrayLike | RowSource,
     target: ArrayLike,
     weight: ArrayLike | None = None,
     offset: ArrayLike | None = None,
@@ -36,7 +39,8 @@ def make_batch(
     """Checks and gathers rows, targets, weights and offsets into a `Batch`.
 
     Args:
-        x: encoded rows, (N, F), or examples (N, H, W, channels), (N, L, ...).
+        x: encoded rows, (N, F), or examples (N, H, W, channels), (N, L, ...); on the
+            host also a `RowSource`, or a memory-mapped array, which stay unread.
         target: (N,) or (N, C).
         weight: (N,), non-negative; None gives every row weight 1.
         offset: (N,) or (N, C); None gives every row 0.
@@ -53,19 +57,22 @@ def make_batch(
         >>> make_batch([[1.0], [2.0]], [0.0, 1.0]).weight.tolist()
         [1.0, 1.0]
     """
-    x, target = _as_float("x", x), _as_target(target)
-    if x.ndim < 2 or len(x) == 0:
+    # A source checks what it reads.
+    source = as_source(x) if on_host else None
+    rows: Any = _as_float("x", x) if source is None else source
+    target = _as_target(target)
+    if len(rows.shape) < 2 or len(rows) == 0:
         raise ValueError(
-            f"x has shape {x.shape}, expected (rows, features), or (rows, height, "
+            f"x has shape {rows.shape}, expected (rows, features), or (rows, height, "
             "width, channels), with at least one row"
         )
-    weight = np.ones(len(x), np.float32) if weight is None else _as_weight(weight)
-    if not target.shape[:1] == weight.shape == x.shape[:1]:
+    weight = np.ones(len(rows), np.float32) if weight is None else _as_weight(weight)
+    if not target.shape[:1] == weight.shape == rows.shape[:1]:
         raise ValueError(
-            f"x has {len(x)} rows, target {target.shape}, weight {weight.shape}; "
+            f"x has {len(rows)} rows, target {target.shape}, weight {weight.shape}; "
             "expected one target and one weight per row"
         )
-    if np.isinf(x).any():
+    if source is None and np.isinf(rows).any():
         raise ValueError(
             "x holds infinite values, or too large ones for float32; scale or replace "
             "them, or mark them as NaN"
@@ -76,8 +83,8 @@ def make_batch(
             "drop those rows, or scale the target"
         )
     if offset is not None:
-        offset = _as_offset(offset, len(x))
-    parts: list[Any] = [x, target, weight, offset]
+        offset = _as_offset(offset, len(rows))
+    parts: list[Any] = [rows, target, weight, offset]
     batch = Batch(*parts)
     return batch if on_host else jax.tree.map(jnp.asarray, batch)
 

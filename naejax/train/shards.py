@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from naejax.train.batch import Batch
+from naejax.train.sources import RowSource
 
 _INDEX_BYTES = 4
+_MOST_BYTES = 1 << 28
 
 
 class Plan(NamedTuple):
@@ -107,7 +109,8 @@ def plan_shards(
     if check is not None:
         total += bytes_of(check, check.x.shape[0])
     total += steps * rows * _INDEX_BYTES
-    if budget is None or total <= budget:
+    streamed = is_streamed(train, check)
+    if not streamed and (budget is None or total <= budget):
         return Plan(False, steps, rows, total)
     order_bytes = rows * _INDEX_BYTES
     # One shard is sent while another is at work.
@@ -115,6 +118,11 @@ def plan_shards(
     check_bytes = 0 if check is None else bytes_of(check, check_rows)
     # A shard of one step has indices for two.
     least = max(step_bytes + 2 * order_bytes, check_bytes)
+    # More would have to be decoded before training goes on.
+    most_bytes = max(least, _MOST_BYTES)
+    budget = most_bytes if budget is None else budget
+    if streamed:
+        budget = min(budget, most_bytes)
     if budget < least:
         raise ValueError(
             f"device_budget is {budget} bytes, but {rows} rows to train on and "
@@ -142,3 +150,15 @@ def bytes_of(batch: Any, num_rows: int) -> int:
         num_rows * int(np.prod(a.shape[1:])) * a.dtype.itemsize
         for a in jax.tree.leaves(batch)
     )
+
+
+def is_streamed(*batches: Any) -> bool:
+    """Whether rows of some batch are read when they are needed.
+
+    Args:
+        *batches: rows, their shapes, or None.
+
+    Returns:
+        Whether they must stay on the host.
+    """
+    return any(isinstance(batch.x, RowSource) for batch in batches if batch is not None)

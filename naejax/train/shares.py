@@ -8,7 +8,7 @@ import numpy as np
 
 from naejax.train.batch import Batch
 from naejax.train.parallel import DataParallel, over_processes
-from naejax.train.shards import bytes_of
+from naejax.train.shards import bytes_of, is_streamed
 
 _MOST_BYTES = 1 << 28
 _SURE_DEVIATIONS = 6
@@ -152,6 +152,9 @@ def plan_shares(
     # One chunk is sent while another is at work.
     step_bytes = 2 * bytes_of(train, capacity)
     room = _MOST_BYTES if budget is None else budget
+    if is_streamed(train):
+        # More would have to be decoded before training goes on.
+        room = min(room, _MOST_BYTES)
     room = min(over_processes(room))
     if budget is not None and room < step_bytes:
         raise ValueError(

@@ -11,7 +11,9 @@ from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.masking import PatchMasked
 from naejax.models.sop import SumOfParts
 from naejax.settings import SOPSettings
+from naejax.train.checkpoint import Checkpoints
 from naejax.train.loop import fit
+from naejax.train.processes import own_part
 from naejax.train.result import FitResult
 from naejax.vision.fitted import ImageBackbone, ImageSOP, check_shape
 
@@ -31,6 +33,8 @@ def fit_backbone(
     dataset: ImageDataset,
     settings: SOPSettings,
     *,
+    devices: int | None = None,
+    checkpoints: Checkpoints | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[ImageBackbone, FitResult]:
@@ -40,6 +44,8 @@ def fit_backbone(
         dataset: images; the validation images pick the best epoch.
         settings: how to build and train it; what is None is chosen by
             `SOPSettings.for_images`.
+        devices: see `naejax.fit`.
+        checkpoints: likewise.
         seed: of the initial parameters, the shuffling and the masks.
         progress: whether to show a progress bar.
 
@@ -80,15 +86,17 @@ def fit_backbone(
     result = fit(
         model,
         variables,
-        _pairs(backbone, dataset.training),
+        own_part(_pairs(backbone, dataset.training)),
         loss=_loss(backbone),
         optimizer=chosen.learning_rate,
         weight_decay=chosen.weight_decay,
         epochs=chosen.backbone_epochs,
         batch_size=chosen.batch_size,
         seed=seed,
-        validation=_pairs(backbone, dataset.validation),
+        validation=own_part(_pairs(backbone, dataset.validation)),
         patience=chosen.patience,
+        devices=devices,
+        checkpoints=checkpoints,
         progress=progress,
     )
     params = {"params": result.variables["params"]["model"]}
@@ -100,6 +108,8 @@ def fit_sop(
     backbone: ImageBackbone,
     settings: SOPSettings,
     *,
+    devices: int | None = None,
+    checkpoints: Checkpoints | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[ImageSOP, FitResult]:
@@ -110,6 +120,8 @@ def fit_sop(
         backbone: trained on images of the same size and with the same outputs.
         settings: how to build and train it; what is None is chosen by
             `SOPSettings.for_images`.
+        devices: see `naejax.fit`.
+        checkpoints: likewise.
         seed: of the initial parameters and the shuffling.
         progress: whether to show a progress bar.
 
@@ -138,7 +150,7 @@ def fit_sop(
     result = fit(
         model,
         variables,
-        _pairs(backbone, dataset.training),
+        own_part(_pairs(backbone, dataset.training)),
         loss=_loss(backbone),
         optimizer=chosen.learning_rate,
         weight_decay=chosen.weight_decay,
@@ -150,8 +162,10 @@ def fit_sop(
             for name in ("coverage", "diversity")
             if getattr(chosen, name) > 0
         },
-        validation=_pairs(backbone, dataset.validation),
+        validation=own_part(_pairs(backbone, dataset.validation)),
         patience=chosen.patience,
+        devices=devices,
+        checkpoints=checkpoints,
         progress=progress,
     )
     return ImageSOP(model, result.variables, backbone), result

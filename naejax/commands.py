@@ -1,0 +1,245 @@
+"""The commands of the command line, as values that run."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Literal
+
+import tyro
+
+from naejax.data.datasets import DatasetInfo, available, load_dataset
+from naejax.data.image_sets import ImageInfo, available_images, load_images
+from naejax.runs import (
+    explain_run,
+    predict_run,
+    resume_run,
+    train_image_run,
+    train_run,
+)
+from naejax.runs.distributed import together
+from naejax.settings import (
+    NAEOptions,
+    Settings,
+    SharedSettings,
+    SOPOptions,
+    SOPSettings,
+)
+
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How several processes find each other; None is read off the environment.
+
+    Attributes:
+        distributed: train with other processes, each of which runs the same command:
+            under Slurm, Open MPI, Kubernetes or on a TPU pod as it is, elsewhere with
+            the next three.
+        coordinator: HOST:PORT of process 0.
+        num_processes: how many there are.
+        process_id: which one this is, from 0.
+    """
+
+    distributed: Flag = False
+    coordinator: str | None = None
+    num_processes: int | None = None
+    process_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model that explains itself; leave a folder with scores and a picture.
+
+    Attributes:
+        data: name of a data set (see `naejax datasets`), path of a CSV file (nae), or
+            of an .npz file with images x and targets y (sop).
+        out: folder for the model, its scores, its history and a picture of it.
+        resume: go on with the unfinished run of that folder; instead of all others.
+        model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
+        seed: seed of everything random.
+        overwrite: replace an existing run in --out.
+        target: nae: column to predict; needed for a CSV file.
+        task: nae: what the target is; auto reads it off the column.
+        devices: how many devices to train on; None: all.
+        checkpoint_seconds: least time between two checkpoints.
+        processes: for training on several machines.
+        shared: of both models; None is chosen by the size of the data.
+        nae: of --model nae alone.
+        sop: of --model sop alone.
+    """
+
+    data: str | None = None
+    out: str | None = None
+    resume: str | None = None
+    model: Literal["nae", "sop"] = "nae"
+    seed: int = 0
+    overwrite: Flag = False
+    target: str | None = None
+    task: Literal["auto", "regression", "classification"] = "auto"
+    devices: int | None = None
+    checkpoint_seconds: float = 60.0
+    processes: tyro.conf.OmitArgPrefixes[Processes] = field(default_factory=Processes)
+    shared: tyro.conf.OmitArgPrefixes[SharedSettings] = field(
+        default_factory=SharedSettings
+    )
+    nae: tyro.conf.OmitArgPrefixes[NAEOptions] = field(default_factory=NAEOptions)
+    sop: tyro.conf.OmitArgPrefixes[SOPOptions] = field(default_factory=SOPOptions)
+
+    def run(self) -> None:
+        """Trains and writes the run folder."""
+        names = asdict(self.processes)
+        if names.pop("distributed"):
+            with together(**names):
+                self._run()
+            return
+        for name, value in names.items():
+            if value is not None:
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is for several processes; pass "
+                    "--distributed with it, or leave it out"
+                )
+        self._run()
+
+    def _run(self) -> None:
+        """Trains in this process."""
+        if self.resume is not None:
+            if self != Train(resume=self.resume, processes=self.processes):
+                raise ValueError(
+                    "--resume goes on as the run was begun; leave out all other "
+                    "options, or pass --out to begin a new one"
+                )
+            resume_run(self.resume)
+            return
+        if self.data is None or self.out is None:
+            raise ValueError(
+                "naejax train needs --data and --out, or --resume with the folder of a "
+                "run that was stopped"
+            )
+        shared = asdict(self.shared)
+        if self.model == "nae":
+            _refuse_options(self.sop, "sop")
+            _refuse_images(self.data)
+            train_run(
+                load_dataset(self.data, self.target, self.task),
+                Settings(**shared, **asdict(self.nae)),
+                self.out,
+                seed=self.seed,
+                overwrite=self.overwrite,
+                devices=self.devices,
+                checkpoint_seconds=self.checkpoint_seconds,
+            )
+        else:
+            _refuse_options(self.nae, "nae")
+            if self.target is not None or self.task != "auto":
+                raise ValueError(
+                    "--target and --task are for tables and --model nae; leave them "
+                    "out, images come with their targets"
+                )
+            _refuse_tables(self.data)
+            train_image_run(
+                load_images(self.data, seed=self.seed),
+                SOPSettings(**shared, **asdict(self.sop)),
+                self.out,
+                seed=self.seed,
+                overwrite=self.overwrite,
+                devices=self.devices,
+                checkpoint_seconds=self.checkpoint_seconds,
+            )
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict rows of a table or images: the prediction and the parts it is a sum of.
+
+    Attributes:
+        folder: a folder that `naejax train` made.
+        data: CSV file with the same columns as the training table (the target's column
+            is not needed); or, for a run on images, an .npz file with images x, or the
+            name of a data set, whose test images are predicted.
+        out: CSV file to write.
+    """
+
+    folder: tyro.conf.Positional[str]
+    data: str
+    out: str
+
+    def run(self) -> None:
+        """Predicts and writes the CSV file."""
+        print(f"{self.out}: {predict_run(self.folder, self.data, self.out)} rows")
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Explain a trained run on one HTML page that needs no network.
+
+    Attributes:
+        folder: a folder that `naejax train` made.
+        out: HTML file to write.
+        data: rows or images to explain instead of the run's own: a CSV file with the
+            same columns; for a run on images an .npz file, or the name of a data set.
+        overwrite: replace an existing file.
+    """
+
+    folder: tyro.conf.Positional[str]
+    out: str
+    data: str | None = None
+    overwrite: Flag = False
+
+    def run(self) -> None:
+        """Writes the page."""
+        explain_run(self.folder, self.out, self.data, overwrite=self.overwrite)
+
+
+@dataclass(frozen=True)
+class Datasets:
+    """List the data sets that have a name: tables, then images."""
+
+    def run(self) -> None:
+        """Prints the list."""
+        print("tables, for --model nae")
+        for table in available().values():
+            size = f"{table.rows:>9,} rows {table.features:>13} features"
+            _print_entry(table, size)
+        print("\nimages, for --model sop")
+        for images in available_images().values():
+            size = (
+                f"{images.rows:>9,} images of {' x '.join(map(str, images.shape)):>13}"
+            )
+            _print_entry(images, size)
+
+
+def _refuse_options(options: NAEOptions | SOPOptions, model: str) -> None:
+    """Refuses what was asked of the model that is not trained."""
+    usual = type(options)()
+    for name, value in asdict(options).items():
+        if value != getattr(usual, name):
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for --model {model}; leave it out, or "
+                f"pass --model {model}"
+            )
+
+
+def _refuse_images(data: str) -> None:
+    """Refuses images where a table is needed."""
+    if data.endswith(".npz") or (
+        data in available_images() and data not in available()
+    ):
+        raise ValueError(
+            f"{data} holds images, --model nae needs a table; pass --model sop"
+        )
+
+
+def _refuse_tables(data: str) -> None:
+    """Refuses a table where images are needed."""
+    if data.endswith(".csv") or (
+        data in available() and data not in available_images()
+    ):
+        raise ValueError(
+            f"{data} is a table, --model sop needs images; pass --model nae, or images "
+            f"by name ({', '.join(available_images())}) or as an .npz file"
+        )
+
+
+def _print_entry(entry: DatasetInfo | ImageInfo, size: str) -> None:
+    """One line about a data set."""
+    network = "  (needs the network once)" if entry.network else ""
+    print(f"  {entry.name:15} {size}  {entry.task:14} {entry.description}{network}")

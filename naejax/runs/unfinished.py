@@ -1,0 +1,125 @@
+"""What is kept of a run until it is done: RUN.unfinished beside RUN."""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from naejax.files import write_file
+from naejax.runs.folder import json_text
+from naejax.train.checkpoint import TrainingPreemptedError
+
+_ASKED_FILE = "train.json"
+_KEPT = "checkpoints"
+
+
+@contextlib.contextmanager
+def unfinished(
+    out: str | Path,
+    asked: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> Iterator[Path]:
+    """A folder for checkpoints that lasts until the run is done.
+
+    A new run that fails by a mistake (ValueError) leaves nothing behind. A process that
+    is ended, or stopped when there are checkpoints, leaves the folder for ``naejax
+    train --resume``.
+
+    Args:
+        out: the run's folder.
+        asked: what is needed to train again, plain values.
+        overwrite: whether an unfinished run of that name may be replaced.
+        resume: whether to go on with the unfinished run.
+
+    Yields:
+        The folder for the checkpoints, one in it for each training.
+
+    Raises:
+        ValueError: if there is an unfinished run that is not to be replaced.
+
+    Example:
+        >>> import tempfile
+        >>> out = Path(tempfile.mkdtemp()) / "run"
+        >>> with unfinished(out, {"seed": 0}) as folder:
+        ...     read_asked(out)
+        {'seed': 0}
+        >>> folder.exists()
+        False
+    """
+    folder = place(out)
+    if jax.process_index() > 0:
+        # The first process makes and removes it.
+        yield folder / _KEPT
+        return
+    if folder.exists() and not resume:
+        if not overwrite:
+            raise ValueError(
+                f"{folder} holds a training that was stopped; go on with naejax train "
+                f"--resume {out}, or pass --overwrite to start anew"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / _ASKED_FILE, json_text(asked))
+    try:
+        yield folder / _KEPT
+    except BaseException as error:
+        is_mistake = isinstance(error, ValueError) and not resume
+        if is_mistake or not (folder / _KEPT).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, TrainingPreemptedError):
+            where = str(error).partition(";")[0]
+            raise TrainingPreemptedError(
+                f"{where}; go on with naejax train --resume {out}"
+            ) from error
+        raise
+    shutil.rmtree(folder)
+
+
+def place(out: str | Path) -> Path:
+    """Where an unfinished run is kept.
+
+    Args:
+        out: the run's folder.
+
+    Returns:
+        The folder beside it.
+
+    Example:
+        >>> place("runs/wine").name
+        'wine.unfinished'
+    """
+    out = Path(out).absolute()
+    return out.with_name(f"{out.name}.unfinished")
+
+
+def read_asked(out: str | Path) -> dict[str, Any]:
+    """Reads what an unfinished run was asked for.
+
+    Args:
+        out: the run's folder.
+
+    Returns:
+        The values.
+
+    Raises:
+        ValueError: if there is no unfinished run of that name, or it is damaged.
+    """
+    path = place(out) / _ASKED_FILE
+    if not path.is_file():
+        done = "is done" if Path(out).is_dir() else "was never begun, or is done"
+        raise ValueError(
+            f"there is no {path.parent}, so {out} {done}; give the folder that was "
+            "--out of a training that was stopped"
+        )
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete {path.parent} and train anew"
+        ) from error
