@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from naejax import artifact
@@ -139,6 +140,8 @@ def train_image_run(
             seed=seed,
             progress=progress,
         )
+        if jax.process_index() > 0:
+            return  # The first process writes the folder.
         phases["sop"] = _Phase(result, time.perf_counter() - start)
         say(training_line(*phases["sop"], images))
         scores = evaluate_images(fitted, dataset.test, seed=seed)

@@ -6,6 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from naejax import artifact
 from naejax.data.cells import Columns
 from naejax.data.datasets import Dataset
@@ -113,6 +115,8 @@ def train_run(
             seed=seed,
             progress=progress,
         )
+        if jax.process_index() > 0:
+            return  # The first process writes the folder.
         seconds = time.perf_counter() - start
         scores = {
             "validation": evaluate_table(fitted, validation),

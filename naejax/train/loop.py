@@ -139,16 +139,17 @@ def fit(
         plan = plan_shards(train, check, shape, check_rows, budget)
     else:
         plan = plan_shares(parallel, train, row_counts, shape, budget)
-    estimate = estimate_run(
-        programs.run_chunk,
-        programs.evaluate,
-        variables,
-        programs.optimizer,
-        train,
-        check,
-        plan,
-    )
-    require_memory(estimate, batch_size)
+    if parallel is None or parallel.is_lowerable:
+        estimate = estimate_run(
+            programs.run_chunk,
+            programs.evaluate,
+            variables,
+            programs.optimizer,
+            train,
+            check,
+            plan,
+        )
+        require_memory(estimate, batch_size)
     what = None
     if checkpoints is not None:
         what = fingerprint(
@@ -192,6 +193,8 @@ def fit(
                 keeper.offer(reached)
             keeper.finish(reached)
         except KeyboardInterrupt:
+            if jax.process_count() > 1:
+                raise  # Others would go on, and wait for this one.
             reached = reached._replace(stopped="interrupted")
     constants = {k: v for k, v in variables.items() if k != "params"}
     return to_result(reached, constants)

@@ -99,7 +99,9 @@ def _like(leaf: np.ndarray, like: Any) -> Any:
     if not isinstance(like, jax.Array):
         return leaf
     if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
-        return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like))
+        return jax.random.wrap_key_data(
+            jax.numpy.array(leaf), impl=jax.random.key_impl(like)
+        )
     return jax.numpy.array(leaf)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -30,6 +30,14 @@ class DataParallel:
     def own_devices(self) -> list[jax.Device]:
         """The devices of this process."""
         return [d for d in self.devices if d.process_index == jax.process_index()]
+
+    @property
+    def is_lowerable(self) -> bool:
+        """Whether a program can be compiled before there are arguments.
+
+        Of several processes, `jax.pmap` would send the shapes it is given.
+        """
+        return self.backend != "pmap" or jax.process_count() == 1
 
     @cached_property
     def _mesh(self) -> Mesh:
@@ -84,8 +92,10 @@ class DataParallel:
         Returns:
             Arrays that every device has whole.
         """
-        copied = jax.tree.map(_copy, tree)
-        return jax.device_put(copied, NamedSharding(self._mesh, PartitionSpec()))
+        everywhere = NamedSharding(self._mesh, PartitionSpec())
+        # A program, because device_put cannot send random keys to other processes.
+        copy = jax.jit(partial(jax.tree.map, jax.numpy.copy), out_shardings=everywhere)
+        return copy(tree)
 
     def split(self, tree: Any) -> Any:
         """Gives every device its own part of a tree.
@@ -156,7 +166,8 @@ def choose_devices(
             )
         return DataParallel(tuple(known), backend)
     if devices is None:
-        devices = len(known) if jax.config.jax_default_device is None else 1
+        config: Any = jax.config
+        devices = len(known) if config.jax_default_device is None else 1
     if isinstance(devices, int):
         if not 1 <= devices <= len(known):
             raise ValueError(
@@ -192,8 +203,3 @@ def over_processes(value: int) -> tuple[int, ...]:
     halves = np.array(divmod(value, 2**31), np.int32)
     gathered = np.asarray(multihost_utils.process_allgather(halves), np.int64)
     return tuple(int(high * 2**31 + low) for high, low in gathered)
-
-
-def _copy(array: Any) -> Any:
-    """A copy that may be overwritten."""
-    return jax.numpy.array(array)

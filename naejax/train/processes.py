@@ -6,6 +6,9 @@ import socket
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
+
+from naejax.train.sources import RowSource
 
 _Rows = TypeVar("_Rows")
 # A process that is silent for so long is given up; the others end, too.
@@ -89,7 +92,10 @@ def own_part(rows: _Rows) -> _Rows:
                 f"{len(array)} rows cannot be shared by {count} processes; start fewer "
                 "processes, or pass more rows"
             )
-        return array[slice(*share(len(array), count, process))]
+        first, end = share(len(array), count, process)
+        if isinstance(array, RowSource):
+            return array.take(np.arange(first, end))
+        return array[first:end]
 
     return rows if count == 1 else jax.tree.map(part, rows)
 

@@ -27,6 +27,7 @@ class Shares(NamedTuple):
         steps: most steps of a chunk.
         rows: of a step, on all devices together.
         capacity: rows of a step on one device.
+        data_bytes: most bytes of rows on a device at once.
     """
 
     parallel: DataParallel
@@ -36,7 +37,10 @@ class Shares(NamedTuple):
     capacity: int
     data_bytes: int
 
-    on_host = True
+    @property
+    def on_host(self) -> bool:
+        """Whether rows stay on the host until it is their turn: always."""
+        return True
 
     def send(self, data: Batch, rows: np.ndarray) -> tuple[Batch, np.int32]:
         """Gives each device of this process its rows of one chunk.

@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
 from naejax.objectives import penalties as penalty_terms
 from naejax.objectives.losses import Loss
 from naejax.train.batch import Batch, add_offset
+
+_SMALL = 1 << 16
 
 
 class TrainState(NamedTuple):
@@ -144,10 +147,34 @@ def make_train_step(
             state.params, state.constants, batch, key, total, axis_name
         )
         if axis_name is not None:
-            grads, metrics = jax.lax.psum((grads, metrics), axis_name)
+            grads, metrics = _sum_over(axis_name, (grads, metrics))
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         state = state._replace(step=state.step + 1, params=params, opt_state=opt_state)
         return state, metrics
 
     return train_step
+
+
+def _sum_over(axis_name: str, tree: Any) -> Any:
+    """Sums over devices; small arrays in one go, since each sum waits for the network.
+
+    Large ones go alone, because joining them would take their memory once more.
+    """
+    leaves, form = jax.tree.flatten(tree)
+    small = [
+        i
+        for i, leaf in enumerate(leaves)
+        if leaf.size <= _SMALL and leaf.dtype == jnp.float32
+    ]
+    sizes = np.cumsum([leaves[i].size for i in small])
+    joined = jnp.concatenate([leaves[i].ravel() for i in small])
+    parts = jnp.split(jax.lax.psum(joined, axis_name), sizes[:-1])
+    sums = {i: p.reshape(leaves[i].shape) for i, p in zip(small, parts, strict=True)}
+    return jax.tree.unflatten(
+        form,
+        [
+            sums[i] if i in sums else jax.lax.psum(leaf, axis_name)
+            for i, leaf in enumerate(leaves)
+        ],
+    )
