@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import tyro
 
-from naejax.commands import Datasets, Explain, Predict, Train
+from naejax.commands import Datasets, Explain, Predict, Sweep, Train
 from naejax.compiled import keep_compiled_programs
 from naejax.runs.distributed import leave
 from naejax.train.checkpoint import TrainingPreemptedError
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         leave(130)
 
 
-def _parse(arguments: Sequence[str]) -> Train | Predict | Explain | Datasets:
+def _parse(arguments: Sequence[str]) -> Train | Predict | Explain | Sweep | Datasets:
     """Reads the command line; tyro's boxed messages become one line."""
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
             return tyro.cli(
-                Train | Predict | Explain | Datasets,
+                Train | Predict | Explain | Sweep | Datasets,
                 args=list(arguments),
                 prog="naejax",
                 description="Models that explain themselves: Neural Additive Experts "

@@ -11,6 +11,7 @@ from naejax.runs import (
     explain_run,
     predict_run,
     resume_run,
+    sweep_run,
     train_image_run,
     train_run,
 )
@@ -22,6 +23,7 @@ from naejax.settings import (
     SOPOptions,
     SOPSettings,
 )
+from naejax.sweeps import parse_grid
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
@@ -187,6 +189,59 @@ class Explain:
     def run(self) -> None:
         """Writes the page."""
         explain_run(self.folder, self.out, self.data, overwrite=self.overwrite)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train models over a grid of settings side by side; draw accuracy by additivity.
+
+    Attributes:
+        data: name of a data set (see `naejax datasets`), or path of a CSV file.
+        out: folder for the table, the picture and the picked model.
+        grid: settings and their values, such as expert-variance=0,0.1,10
+            num-experts=8,32 hidden=32x32,64x64; all combinations are trained. Left
+            out: expert-variance from 0 to 1000.
+        seeds: models of each setting.
+        additivity: the least additivity of the setting to pick, from 0 to 1; the best
+            validation score decides among the rest. None: any.
+        seed: of the split into training, validation and test rows.
+        overwrite: replace an existing run in --out.
+        target: column to predict; needed for a CSV file.
+        task: what the target is; auto reads it off the column.
+        devices: how many devices to train on; None: all.
+        shared: what the grid does not name; None is chosen by the number of rows.
+        nae: likewise.
+    """
+
+    data: str
+    out: str
+    grid: tuple[str, ...] = ()
+    seeds: int = 3
+    additivity: float | None = None
+    seed: int = 0
+    overwrite: Flag = False
+    target: str | None = None
+    task: Literal["auto", "regression", "classification"] = "auto"
+    devices: int | None = None
+    shared: tyro.conf.OmitArgPrefixes[SharedSettings] = field(
+        default_factory=SharedSettings
+    )
+    nae: tyro.conf.OmitArgPrefixes[NAEOptions] = field(default_factory=NAEOptions)
+
+    def run(self) -> None:
+        """Trains the grid and writes the run folder."""
+        _refuse_images(self.data)
+        sweep_run(
+            load_dataset(self.data, self.target, self.task),
+            parse_grid(self.grid),
+            self.seeds,
+            Settings(**asdict(self.shared), **asdict(self.nae)),
+            self.out,
+            additivity=self.additivity,
+            seed=self.seed,
+            devices=self.devices,
+            overwrite=self.overwrite,
+        )
 
 
 @dataclass(frozen=True)

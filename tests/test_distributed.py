@@ -35,6 +35,7 @@ def start(tmp_path):
     running = []
 
     def both(*words):
+        started = []
         with socket.create_server(("", 0)) as free:
             port = free.getsockname()[1]
         environment = dict(os.environ, JAX_NUM_CPU_DEVICES="1")
@@ -49,8 +50,9 @@ def start(tmp_path):
                     text=True,
                     env=environment,
                 )
+            started.append(one)
             running.append(one)
-        return running
+        return started
 
     yield both
     for process in running:
@@ -175,3 +177,31 @@ def test_ctrl_c_ends_both(start, homes, tmp_path):
     assert "stopped by Ctrl-C" in errors_of(tmp_path, 0)
     assert LOST in errors_of(tmp_path, 1)
     assert not (tmp_path / "run").exists()
+
+
+def test_sigterm_to_one_stops_both_and_they_go_on(start, homes, tmp_path):
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    for process in start(*train_words(homes, whole, "--epochs", "30")):
+        process.communicate(timeout=120)
+    processes = start(
+        *train_words(homes, out, "--epochs", "30", "--checkpoint-seconds", "0")
+    )
+    kept = tmp_path / "run.unfinished" / "checkpoints" / "nae"
+    end = time.monotonic() + 120
+    while not (kept / "3").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    processes[1].send_signal(signal.SIGTERM)
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [p.returncode for p in processes] == [143, 143], errors_of(tmp_path, 0)
+    for number in (0, 1):
+        assert f"go on with naejax train --resume {out}" in errors_of(tmp_path, number)
+    words = train_words(homes, out)
+    # All but what a resumed run was begun with.
+    again = [*words[:3], "--resume", out, *words[words.index("--distributed") :]]
+    processes = start(*again)
+    for process in processes:
+        process.communicate(timeout=120)
+    assert [p.returncode for p in processes] == [0, 0], errors_of(tmp_path, 0)
+    model = "model.safetensors"
+    assert (out / model).read_bytes() == (whole / model).read_bytes()

@@ -98,7 +98,11 @@ def leave(status: int) -> NoReturn:
 
 @contextlib.contextmanager
 def run_folder(
-    out: str | Path, *, marker: str, overwrite: bool = False
+    out: str | Path,
+    *,
+    marker: str,
+    overwrite: bool = False,
+    within: str | Path | None = None,
 ) -> Iterator[Path]:
     """A folder for process 0 to fill, see `naejax.files.new_folder`.
 
@@ -106,6 +110,7 @@ def run_folder(
         out: the folder to make.
         marker: see `naejax.files.new_folder`.
         overwrite: likewise.
+        within: likewise.
 
     Yields:
         A temporary folder to write into; that of other processes is thrown away.
@@ -122,7 +127,9 @@ def run_folder(
         ['model']
     """
     if jax.process_index() == 0:
-        with new_folder(out, marker=marker, overwrite=overwrite) as folder:
+        with new_folder(
+            out, marker=marker, overwrite=overwrite, within=within
+        ) as folder:
             yield folder
     else:
         with tempfile.TemporaryDirectory() as scratch:

@@ -110,7 +110,9 @@ def train_image_run(
     images = f"{len(dataset.training):,} images"
     with (
         unfinished(out, asked, overwrite=overwrite, resume=resume) as kept,
-        run_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder,
+        run_folder(
+            out, marker=MODEL_FILE, overwrite=overwrite, within=kept.parent
+        ) as folder,
     ):
         say(describe_images(dataset))
         phases: dict[str, _Phase] = {}

@@ -89,7 +89,9 @@ def train_run(
     asked = config(settings, seed, **source, how=how)
     with (
         unfinished(out, asked, overwrite=overwrite, resume=resume) as kept,
-        run_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder,
+        run_folder(
+            out, marker=MODEL_FILE, overwrite=overwrite, within=kept.parent
+        ) as folder,
     ):
         say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
         training, validation, test = split_rows(dataset.columns, schema, seed)

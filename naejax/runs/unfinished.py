@@ -53,24 +53,15 @@ def unfinished(
         False
     """
     folder = place(out)
-    if jax.process_index() > 0:
-        # The first process makes and removes it.
-        yield folder / _KEPT
-        return
-    if folder.exists() and not resume:
-        if not overwrite:
-            raise ValueError(
-                f"{folder} holds a training that was stopped; go on with naejax train "
-                f"--resume {out}, or pass --overwrite to start anew"
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / _ASKED_FILE, json_text(asked))
+    # Of several processes, the first one makes and removes it.
+    is_first = jax.process_index() == 0
+    if is_first:
+        _begin(out, asked, overwrite=overwrite, resume=resume)
     try:
         yield folder / _KEPT
     except BaseException as error:
         is_mistake = isinstance(error, ValueError) and not resume
-        if is_mistake or not (folder / _KEPT).exists():
+        if is_first and (is_mistake or not (folder / _KEPT).exists()):
             shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, TrainingPreemptedError):
             where = str(error).partition(";")[0]
@@ -78,7 +69,30 @@ def unfinished(
                 f"{where}; go on with naejax train --resume {out}"
             ) from error
         raise
-    shutil.rmtree(folder)
+    if is_first:
+        shutil.rmtree(folder)
+
+
+def _begin(
+    out: str | Path, asked: Mapping[str, Any], *, overwrite: bool, resume: bool
+) -> None:
+    """Makes the folder, or goes on with the one that is there."""
+    folder = place(out)
+    if folder.exists() and not resume:
+        if not overwrite:
+            raise ValueError(
+                f"{folder} holds a training that was stopped; go on with naejax train "
+                f"--resume {out}, or pass --overwrite to start anew"
+            )
+        shutil.rmtree(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {folder} ({error.strerror}); choose another place, or make "
+            "its folder writable"
+        ) from error
+    write_file(folder / _ASKED_FILE, json_text(asked))
 
 
 def place(out: str | Path) -> Path:
