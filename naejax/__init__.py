@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from naejax.reports import report
     from naejax.serving import to_numpy_predictor
     from naejax.stablehlo import export
+    from naejax.sweeps import SweepResult, sweep
+    from naejax.train.checkpoint import Checkpoints, TrainingPreemptedError
     from naejax.train.loop import fit
     from naejax.train.result import FitResult, TrainingDivergedError
+    from naejax.train.sources import RowSource
     from naejax.types import Backbone, BackboneOutput, NAEOutput, SOPOutput
 
 __version__ = "0.1.0"
@@ -39,10 +42,14 @@ _PLACES = {
     "NAERegressor": "estimators",
     "Backbone": "types",
     "BackboneOutput": "types",
+    "Checkpoints": "train.checkpoint",
     "FitResult": "train.result",
+    "RowSource": "train.sources",
     "SOPOutput": "types",
     "SumOfParts": "models.sop",
+    "SweepResult": "sweeps",
     "TrainingDivergedError": "train.result",
+    "TrainingPreemptedError": "train.checkpoint",
     "backbones": "models",
     "contribution_range": "models.nae",
     "export": "stablehlo",
@@ -56,6 +63,7 @@ _PLACES = {
     "report": "reports",
     "save": "artifact",
     "sparsemax": "ops.sparsemax",
+    "sweep": "sweeps",
     "to_numpy_predictor": "serving",
 }
 
@@ -63,14 +71,18 @@ __all__ = [
     "NAE",
     "Backbone",
     "BackboneOutput",
+    "Checkpoints",
     "FitResult",
     "NAEClassifier",
     "NAEEnsemble",
     "NAEOutput",
     "NAERegressor",
+    "RowSource",
     "SOPOutput",
     "SumOfParts",
+    "SweepResult",
     "TrainingDivergedError",
+    "TrainingPreemptedError",
     "backbones",
     "contribution_range",
     "export",
@@ -84,6 +96,7 @@ __all__ = [
     "report",
     "save",
     "sparsemax",
+    "sweep",
     "to_numpy_predictor",
 ]
 

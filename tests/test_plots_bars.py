@@ -239,3 +239,9 @@ def test_tradeoff_that_does_not_fit():
         plot_tradeoff(np.ones(3), np.ones(2), axes())
     with pytest.raises(ValueError, match="1 names for 2 settings"):
         plot_tradeoff(np.ones(2), np.ones(2), axes(), settings=["a"])
+
+
+def test_names_of_settings_that_coincide_are_left_out():
+    additivity, score = np.array([0.1, 0.101, 0.5, 0.9]), np.array([1, 1.001, 2, 3])
+    ax = plot_tradeoff(additivity, score, axes(), settings=["a", "b", "c", "d"])
+    assert sorted(text.get_text() for text in ax.texts) == ["a", "c", "d"]

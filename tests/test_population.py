@@ -12,6 +12,7 @@ from naejax.data import infer_schema
 from naejax.models.ensemble import NAEEnsemble
 from naejax.settings import Settings
 from naejax.tabular import explain_rows, fit_table, score_rows
+from naejax.train import members as programs
 from naejax.train import population
 from naejax.train.population import fit_population
 
@@ -43,7 +44,8 @@ def trained():
     keys = jnp.stack([jax.random.key(seed) for seed in SEEDS])
     variables = jax.vmap(MODEL.init, in_axes=(0, None))(keys, data[0][:1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(population, "_CHUNK_ROWS", 10)  # 24 rows: the last are padded
+        patch.setattr(population, "_LEAST_CHECK_ROWS", 10)
+        patch.setattr(population, "_CHECK_ROWS", 10)  # 24 rows: the last are padded
         together = fit_population(
             MODEL,
             variables,
@@ -93,13 +95,13 @@ def test_history_is_the_mean_of_the_members(trained):
 
 def test_one_trace_for_all_members_and_epochs(monkeypatch):
     traces = []
-    real = population.make_train_step
+    real = programs.make_train_step
 
     def counted(*args):
         step = real(*args)
         return lambda *a: (traces.append(1), step(*a))[1]
 
-    monkeypatch.setattr(population, "make_train_step", counted)
+    monkeypatch.setattr(programs, "make_train_step", counted)
     data = make_data()
     keys = jax.random.split(jax.random.key(0), 4)
     variables = jax.vmap(MODEL.init, in_axes=(0, None))(keys, data[0][:1])

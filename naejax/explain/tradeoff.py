@@ -65,10 +65,10 @@ def plot_tradeoff(
         ax.vlines(middle[0], y.min(axis=0), y.max(axis=0), **style)
     # Beside the line, on the side that it leaves free.
     side = -1 if (middle[1][-1] > middle[1][0]) == (middle[0][-1] > middle[0][0]) else 1
-    for text, at in zip(settings, zip(*middle, strict=True), strict=False):
+    for point in _apart(*middle) if settings else ():
         ax.annotate(
-            shorten(text, 16),
-            at,
+            shorten(settings[point], 16),
+            (middle[0][point], middle[1][point]),
             xytext=(5 * side, 5),
             ha="right" if side < 0 else "left",
             textcoords="offset points",
@@ -85,3 +85,17 @@ def plot_tradeoff(
     ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def _apart(x: np.ndarray, y: np.ndarray) -> list[int]:
+    """Points whose names do not lie over each other; the ends come first."""
+    across, up = (max(float(np.ptp(values)), 1e-12) for values in (x, y))
+    found: list[int] = []
+    for point in sorted(range(len(x)), key=lambda i: i not in (0, len(x) - 1)):
+        if all(
+            abs(x[point] - x[other]) > 0.08 * across
+            or abs(y[point] - y[other]) > 0.05 * up
+            for other in found
+        ):
+            found.append(point)
+    return found

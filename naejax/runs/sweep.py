@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from naejax import artifact
 from naejax.data.datasets import Dataset
@@ -74,6 +75,8 @@ def sweep_run(
         >>> (out / "sweep.csv").read_text().splitlines()[0][:20]
         'expert_variance,seed'
     """
+    if additivity is not None and not 0 <= additivity <= 1:
+        raise ValueError(f"additivity is {additivity}, expected a share in [0, 1]")
     schema = infer_schema(dataset.columns, dataset.target, task=dataset.task)
     with new_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder:
         say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
@@ -88,7 +91,7 @@ def sweep_run(
             progress=progress,
         )
         seconds = time.perf_counter() - start
-        pick = result.pick(additivity)
+        pick = _pick(result, additivity, say)
         model = result.model(pick.row)
         training, validation, test = split_rows(dataset.columns, schema, seed)
         parts = {"training": training, "validation": validation, "test": test}
@@ -132,6 +135,22 @@ def sweep_run(
         else:
             say("no tradeoff.png: it needs matplotlib (pip install 'naejax[plot]')")
     say(f"{out}: {', '.join(names)}")
+
+
+def _pick(
+    result: SweepResult, additivity: float | None, say: Callable[[str], None]
+) -> Pick:
+    """The setting to take; where none is so additive, the most additive one."""
+    try:
+        return result.pick(additivity)
+    except ValueError as error:
+        if additivity is None:
+            raise
+        complete = np.isfinite(result.means(f"validation_{result.score}"))
+        highest = result.means("additivity")[complete].max(initial=0.0)
+        pick = result.pick(float(highest))
+        say(f"{error}; the most additive one is taken")
+        return pick
 
 
 def _means_table(result: SweepResult, pick: Pick) -> str:

@@ -109,7 +109,20 @@ def evaluate_table(fitted: TabularNAE, columns: Columns) -> Scores:
         >>> sorted(evaluate_table(fitted, columns))
         ['mae', 'r2', 'rmse']
     """
-    score = score_rows(fitted, columns)
+    return evaluate_scores(fitted, columns, score_rows(fitted, columns))
+
+
+def evaluate_scores(fitted: TabularNAE, columns: Columns, score: np.ndarray) -> Scores:
+    """Scores of predictions that were made before, see `evaluate_table`.
+
+    Args:
+        fitted: the model that made them.
+        columns: rows with the target.
+        score: of the rows, in the unit of `explain_rows`, (N, C).
+
+    Returns:
+        See `evaluate_table`.
+    """
     target = fitted.encoder.schema.target
     if target.kind == "regression":
         mean = fitted.inverse_link(score)[:, 0]

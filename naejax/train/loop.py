@@ -153,7 +153,7 @@ def fit(
     what = None
     if checkpoints is not None:
         what = fingerprint(
-            variables, (train, check), (*asked, batch_size, seed, patience)
+            variables, (train, check), (model, *asked, batch_size, seed, patience)
         )
     if not plan.on_host:
         train, check = jax.tree.map(jnp.asarray, (train, check))

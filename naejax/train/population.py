@@ -1,45 +1,29 @@
 """Several models of one shape, trained side by side by one compiled program."""
 
-import time
+import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from naejax.objectives import losses
-from naejax.train.batch import Batch, add_offset, make_batch
-from naejax.train.loop import FitResult, TrainingDivergedError, default_optimizer
-from naejax.train.order import epoch_shape, shuffled_rows
-from naejax.train.step import init_state, make_train_step
+from naejax.train.batch import make_batch
+from naejax.train.member_groups import ChunkShape, members_at_once, plan_groups
+from naejax.train.member_ledger import Ledger, PopulationResult
+from naejax.train.member_training import GroupTraining, Standing
+from naejax.train.members import MemberPrograms, Scalars
+from naejax.train.order import epoch_shape
+from naejax.train.parallel import choose_devices
+from naejax.train.result import TrainingDivergedError
 
 _CHUNK_STEPS = 256
-_CHUNK_ROWS = 1024
-
-
-class PopulationResult(NamedTuple):
-    """What training several models leaves.
-
-    Attributes:
-        variables: of every member's best epoch; leaves have a leading axis S.
-        history: one mapping per epoch, as in `naejax.FitResult`, means over members.
-        best_epochs: the epoch of every member's variables, (S,).
-        stopped: ``finished``, ``early`` or ``interrupted``.
-    """
-
-    variables: Any
-    history: list[dict[str, float | int | None]]
-    best_epochs: np.ndarray
-    stopped: str
-
-    def to_fit_result(self) -> FitResult:
-        """The same for readers of one model: its best epoch is the members' median."""
-        best_epoch = int(np.median(self.best_epochs))
-        return FitResult(self.variables, self.history, best_epoch, self.stopped)
+_LEAST_STEPS = 16
+_CHECK_ROWS = 8192
+_LEAST_CHECK_ROWS = 128
 
 
 def fit_population(
@@ -50,21 +34,25 @@ def fit_population(
     *,
     validation_rows: np.ndarray | None = None,
     loss: str | losses.Loss = "squared",
-    learning_rate: float = 1e-3,
-    weight_decay: float = 1e-2,
+    learning_rate: ArrayLike = 1e-3,
+    weight_decay: ArrayLike = 1e-2,
     epochs: int = 100,
     batch_size: int = 256,
     seeds: Sequence[int],
-    penalties: Mapping[str, float] | None = None,
+    penalties: Mapping[str, ArrayLike] | None = None,
     patience: int | None = None,
+    devices: int | Sequence[jax.Device] | None = None,
+    memory_budget: int | None = None,
+    skip_diverged: bool = False,
     progress: bool = True,
 ) -> PopulationResult:
-    """Trains S members at once, each on rows, and with a seed, of its own.
+    """Trains S members at once, each on rows, and with settings and a seed, of its own.
 
     Member m ends where `naejax.fit` on ``rows[m]`` with ``seeds[m]`` ends, up to the
     rounding of sums: the step is that of `naejax.train.step.make_train_step` under
-    ``vmap``. A member that no longer improves keeps its best parameters; training ends
-    when all have stopped.
+    ``vmap``, on several devices under ``pmap`` of ``vmap``. A member that no longer
+    improves keeps its best parameters; training ends when all have stopped. Members
+    that have no room together are trained in groups, all by one compiled program.
 
     Args:
         model: a module whose ``apply`` returns `naejax.NAEOutput`.
@@ -74,13 +62,18 @@ def fit_population(
         rows: indices into the data that a member trains on, (S, n).
         validation_rows: indices of rows that pick its best epoch, (S, m).
         loss: as in `naejax.fit`.
-        learning_rate: the highest one.
-        weight_decay: of AdamW.
+        learning_rate: the highest one, of all members or of each, () or (S,).
+        weight_decay: of AdamW, () or (S,).
         epochs: passes over the rows.
         batch_size: rows per step and member.
-        seeds: of shuffling, dropout and Gumbel draws, one per member.
-        penalties: weights of `naejax.penalties` by name.
+        seeds: of shuffling, dropout and Gumbel draws, one per member, below 2^31.
+        penalties: weights of `naejax.penalties` by name, () or (S,).
         patience: epochs without a better validation loss before a member stops.
+        devices: how many, or which, as in `naejax.fit`; each has its own members.
+        memory_budget: bytes that members and rows may take on a device; None: 80 % of
+            what is free, where that is known.
+        skip_diverged: whether members whose loss becomes NaN or infinite stop alone, in
+            place of an error.
         progress: whether to show a progress bar.
 
     Returns:
@@ -88,7 +81,7 @@ def fit_population(
 
     Raises:
         TrainingDivergedError: when the loss of a member becomes NaN or infinite.
-        ValueError: for rows or numbers that cannot be used.
+        ValueError: for rows or numbers that cannot be used, or a budget too small.
 
     Example:
         >>> from naejax import NAE
@@ -98,135 +91,130 @@ def fit_population(
         >>> variables = jax.vmap(model.init, in_axes=(0, None))(keys, x[:1])
         >>> rows = np.stack([np.arange(0, 64, 2), np.arange(1, 64, 2)])
         >>> result = fit_population(model, variables, (x, np.sin(x[:, 0])), rows,
-        ...                         epochs=2, seeds=(0, 1), progress=False)
+        ...                         learning_rate=[1e-3, 1e-2], epochs=2, seeds=(0, 1),
+        ...                         progress=False)
         >>> result.variables["params"]["bias"].shape
         (2, 1)
     """
-    batch, members = make_batch(*data), len(seeds)
-    rows = np.asarray(rows)
-    if rows.ndim != 2 or len(rows) != members or rows.shape[1] == 0:
+    batch, count = make_batch(*data, on_host=True), len(seeds)
+    rows = _check_rows("rows", rows, count)
+    if validation_rows is not None:
+        validation_rows = _check_rows("validation_rows", validation_rows, count)
+    elif patience is not None:
+        raise ValueError("patience needs validation rows; pass validation_rows")
+    if jax.process_count() > 1:
         raise ValueError(
-            f"rows has shape {rows.shape}, expected ({members}, n): as many lists of "
+            f"{jax.process_count()} processes train together, expected one: members "
+            "are spread over the devices of one process; start a single one"
+        )
+    scalars = Scalars(
+        _each("learning_rate", learning_rate, count),
+        _each("weight_decay", weight_decay, count),
+        # What no member has is left out of the program.
+        {
+            name: _each(name, values, count)
+            for name, values in (penalties or {}).items()
+            if np.any(values)
+        },
+    )
+    members = (variables, scalars, _check_seeds(seeds))
+    parallel = choose_devices(devices)
+    chunks, steps, batch_size = epoch_shape(rows.shape[1], batch_size)
+    epoch_steps = chunks * steps
+    num_devices = 1 if parallel is None else len(parallel.devices)
+    each = -(-count // num_devices)
+    checks = 0
+    if validation_rows is not None:
+        checks = max(_LEAST_CHECK_ROWS, _CHECK_ROWS // each)
+        checks = min(validation_rows.shape[1], checks)
+    shape = ChunkShape(
+        min(epoch_steps, max(_LEAST_STEPS, _CHUNK_STEPS // each)), batch_size, checks
+    )
+    programs = MemberPrograms(model, losses.get(loss), epochs * epoch_steps, parallel)
+    most = members_at_once(programs, members, batch, shape, memory_budget)
+    groups = plan_groups(count, num_devices, most)
+    training = GroupTraining(
+        programs,
+        programs.send_data(batch),
+        (chunks, steps, batch_size),
+        shape,
+        epochs,
+        patience,
+    )
+    variables, *_ = members = jax.device_get(members)
+    ledger = Ledger(programs, variables, scalars.learning_rate, epoch_steps)
+    is_early = True
+    with tqdm(
+        total=epochs * len(groups),
+        unit="epoch",
+        disable=not progress,
+        dynamic_ncols=True,
+    ) as bar:
+        try:
+            for group in groups:
+                ledger.begin(group)
+                chosen = group.members
+                some = jax.tree.map(lambda a, i=chosen: a[i], members)
+                checked = None if validation_rows is None else validation_rows[chosen]
+                own_rows = rows[chosen], checked, len(group.own)
+                with contextlib.closing(training.run(some, *own_rows)) as epochs_run:
+                    for standing in epochs_run:
+                        ledger.add(standing)
+                        _show(bar, standing)
+                        if standing.diverged.any() and not skip_diverged:
+                            raise _diverged(ledger)
+                is_early &= not standing.running.any()
+        except KeyboardInterrupt:
+            return ledger.result("interrupted")
+    return ledger.result("early" if is_early else "finished")
+
+
+def _show(bar: tqdm, standing: Standing) -> None:
+    """Moves the progress bar on by an epoch."""
+    if standing.trained.any():
+        loss = standing.losses[standing.trained].mean()
+        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+    bar.update()
+
+
+def _each(name: str, values: ArrayLike, count: int) -> np.ndarray:
+    """A setting of every member, (S,) float32."""
+    array = np.asarray(values, np.float32)
+    if array.shape not in ((), (count,)):
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected one number, or {count}: one for "
+            "each seed"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.tolist()}, expected finite numbers")
+    return np.array(np.broadcast_to(array, (count,)))
+
+
+def _check_rows(name: str, rows: np.ndarray, count: int) -> np.ndarray:
+    """Row indices of every member, (S, n)."""
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or len(rows) != count or rows.shape[1] == 0:
+        raise ValueError(
+            f"{name} has shape {rows.shape}, expected ({count}, n): as many lists of "
             "row indices as seeds"
         )
-    loss = losses.get(loss)
-    num_rows = rows.shape[1]
-    chunks, steps, batch_size = epoch_shape(
-        num_rows, batch_size, max(1, _CHUNK_STEPS // members)
-    )
-    optimizer, schedule = default_optimizer(
-        learning_rate, epochs * chunks * steps, weight_decay
-    )
-    train_step = make_train_step(model, loss, optimizer, penalties or {})
-    evaluate = _make_evaluate(model, loss)
-
-    @jax.jit
-    def run_chunk(state, data: Batch, order: Array):
-        def one_member(state, indices):
-            return train_step(state, jax.tree.map(lambda a: a[indices], data))
-
-        return jax.lax.scan(jax.vmap(one_member), state, order)
-
-    state = jax.vmap(lambda v, s: init_state(v, optimizer, s))(
-        variables, jnp.asarray(seeds)
-    )
-    best_score = np.full(members, np.inf)
-    best_epochs = np.zeros(members, int)
-    result = PopulationResult(variables, [], best_epochs, "finished")
-    start = time.perf_counter()
-    bar = tqdm(total=epochs, unit="epoch", disable=not progress, dynamic_ncols=True)
-    try:
-        for epoch in range(1, epochs + 1):
-            shape = (chunks, steps, batch_size)
-            orders = [
-                own[shuffled_rows(num_rows, shape, (seed, epoch))]
-                for own, seed in zip(rows, seeds, strict=True)
-            ]
-            sums = np.zeros((3, members))
-            for order in np.stack(orders, axis=2):  # (chunks, steps, S, batch)
-                state, metrics = run_chunk(state, batch, order)
-                sums += np.stack([m.sum(axis=0) for m in jax.device_get(metrics)])
-            if not np.isfinite(sums).all():
-                raise _diverged(sums, epoch, result)
-            score = np.full(members, np.nan)
-            if validation_rows is not None:
-                score = evaluate(_variables(state), batch, validation_rows)
-            waits = epoch - best_epochs
-            is_running = patience is None or waits <= patience
-            better = is_running & ((score < best_score) | (validation_rows is None))
-            best_score = np.where(better, score, best_score)
-            best_epochs = np.where(better, epoch, best_epochs)
-            kept = _choose(better, _variables(state), result.variables)
-            row = {
-                "epoch": epoch,
-                "seconds": time.perf_counter() - start,
-                "learning_rate": float(schedule(epoch * chunks * steps)),
-                "loss": float((sums[0] / sums[2]).mean()),
-                "objective": float((sums[1] / sums[2]).mean()),
-                "validation": None if validation_rows is None else float(score.mean()),
-            }
-            result = PopulationResult(
-                kept, [*result.history, row], best_epochs, "finished"
-            )
-            bar.set_postfix(loss=f"{row['loss']:.4g}", refresh=False)
-            bar.update()
-            if patience is not None and (epoch - best_epochs >= patience).all():
-                return result._replace(stopped="early")
-    except KeyboardInterrupt:
-        return result._replace(stopped="interrupted")
-    finally:
-        bar.close()
-    return result
+    return rows
 
 
-def _make_evaluate(model: nn.Module, loss: losses.Loss):
-    """``evaluate(variables, data, rows (S, m)) -> weighted mean losses (S,)``."""
-
-    @jax.jit
-    def sums(variables, data: Batch, rows: Array, counts: Array):
-        def one_member(variables, indices):
-            part = jax.tree.map(lambda a: a[indices], data)
-            output: Any = model.apply(variables, part.x)
-            score = add_offset(output.prediction, part)
-            weight = part.weight * counts
-            return (weight * loss(score, part.target)).sum(), weight.sum()
-
-        return jax.vmap(one_member)(variables, rows)
-
-    def evaluate(variables, data: Batch, rows: np.ndarray) -> np.ndarray:
-        size = rows.shape[1]
-        chunk = min(size, _CHUNK_ROWS)
-        total = np.zeros((2, len(rows)))
-        for first in range(0, size, chunk):
-            index = np.arange(first, first + chunk)
-            # Past the end come the first rows once more; they count for nothing.
-            counts = jnp.asarray(index < size, jnp.float32)
-            total += np.stack(sums(variables, data, rows[:, index % size], counts))
-        return total[0] / total[1]
-
-    return evaluate
+def _check_seeds(seeds: Sequence[int]) -> np.ndarray:
+    """The seeds, (S,) int32."""
+    bad = [seed for seed in seeds if not 0 <= seed < 2**31]
+    if bad or not len(seeds):
+        raise ValueError(f"seeds are {list(seeds)}, expected some from 0 to 2^31 - 1")
+    return np.array(seeds, np.int32)
 
 
-def _variables(state) -> dict[str, Any]:
-    """The members' variables in a state."""
-    return {"params": state.params, **state.constants}
-
-
-@jax.jit
-def _choose(better: Array, new: Any, old: Any) -> Any:
-    """The new leaf for members that got better, else the old one."""
-
-    def choose(a, b):
-        return jnp.where(better.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(choose, new, old)
-
-
-def _diverged(sums: np.ndarray, epoch: int, result: PopulationResult) -> ValueError:
+def _diverged(ledger: Ledger) -> TrainingDivergedError:
     """The error for members whose loss is no longer finite."""
-    bad = np.flatnonzero(~np.isfinite(sums).all(axis=0))
+    result = ledger.result("finished")
     return TrainingDivergedError(
-        f"the loss of {len(bad)} of {sums.shape[1]} members is not finite in epoch "
-        f"{epoch}; lower the learning rate, or look for huge values in the data",
+        f"the loss of {result.diverged.sum()} of {len(result.diverged)} members is not "
+        f"finite in epoch {ledger.epoch}; lower the learning rate, or look for huge "
+        "values in the data",
         result.to_fit_result(),
     )

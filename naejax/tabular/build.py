@@ -1,0 +1,154 @@
+"""What a training on a table starts from: encoder, module, rows, initial variables."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from naejax.data.cells import Columns, unknown_name
+from naejax.data.schema import Schema
+from naejax.data.table import TableEncoder, fit_encoder
+from naejax.models.ensemble import NAEEnsemble
+from naejax.models.knots import KNOTS
+from naejax.models.nae import NAE, place_knots
+from naejax.tabular.fitted import TabularNAE
+from naejax.tabular.predict import raw_target
+from naejax.tabular.rows import Rows
+from naejax.tabular.target import training_target
+
+
+def make_encoder(
+    training: Columns,
+    schema: Schema,
+    chosen: Any,
+    offset: np.ndarray | None,
+    seed: int,
+) -> TableEncoder:
+    """The encoder of the training rows; the target's scale is that of what is left.
+
+    Args:
+        training: training rows, with the target.
+        schema: of the table.
+        chosen: settings without None.
+        offset: of the training rows, or None.
+        seed: of the encoder.
+
+    Returns:
+        The encoder.
+    """
+    encoder = fit_encoder(
+        training,
+        schema,
+        numeric=chosen.numeric,
+        categorical=chosen.categorical,
+        seed=seed,
+    )
+    if offset is None or schema.target.kind != "regression":
+        return encoder
+    left = raw_target(encoder, training) - np.asarray(offset, np.float64).reshape(-1)
+    std = float(np.std(left))
+    return replace(
+        encoder, target_mean=float(np.mean(left)), target_std=std if std > 0 else 1.0
+    )
+
+
+def make_module(schema: Schema, chosen: Any) -> NAE | NAEEnsemble:
+    """The module that settings ask for.
+
+    Args:
+        schema: of the table.
+        chosen: settings without None.
+
+    Returns:
+        One model, or an ensemble.
+
+    Raises:
+        ValueError: if settings do not suit the table.
+    """
+    if chosen.members < 1:
+        raise ValueError(f"members is {chosen.members}, expected at least 1 model")
+    names = [feature.name for feature in schema.features]
+    signs = dict.fromkeys(names, 0)
+    for name, sign in chosen.monotone:
+        if name not in signs:
+            raise ValueError(
+                unknown_name(f"monotone names the column {name!r}", name, names)
+            )
+        kind = schema.features[names.index(name)].kind
+        if kind == "categorical" or schema.target.kind == "multiclass":
+            raise ValueError(
+                f"monotone names {name!r}: a score can rise or fall with numbers and "
+                "true/false, for regression and two classes; got a "
+                f"{kind} column and a {schema.target.kind} target"
+            )
+        signs[name] = sign
+    member = NAE(
+        num_outputs=schema.target.num_outputs,
+        num_experts=chosen.num_experts,
+        top_k=min(chosen.top_k, chosen.num_experts),
+        hidden=tuple(chosen.hidden),
+        gate=chosen.gate,
+        gate_rank=chosen.gate_rank or None,
+        dropout=chosen.dropout,
+        expert_dropout=chosen.expert_dropout,
+        num_knots=chosen.num_knots,
+        monotone=tuple(signs.values()) if chosen.monotone else None,
+    )
+    return member if chosen.members == 1 else NAEEnsemble(member, chosen.members)
+
+
+def encode_rows(
+    fitted: TabularNAE,
+    x: np.ndarray,
+    columns: Columns,
+    weight: np.ndarray | None,
+    offset: np.ndarray | None,
+) -> Rows:
+    """Encoded rows with targets, weights and standardised offsets.
+
+    Args:
+        fitted: a model whose variables may still be missing.
+        x: the encoded features, (N, F).
+        columns: the same rows, with the target.
+        weight: (N,) or None.
+        offset: in the target's unit, (N,), (N, C) or None.
+
+    Returns:
+        The rows.
+    """
+    if offset is not None:
+        offset = (np.asarray(offset) / fitted.target_scale[1]).astype(np.float32)
+    return Rows(x, training_target(fitted, columns), weight, offset)
+
+
+@partial(jax.jit, static_argnums=0)
+def _init(model: NAE, key: jax.Array, x: jax.Array) -> Any:
+    """Initial variables; compiled, one operation at a time would take seconds."""
+    return model.init(key, x)
+
+
+def initial_variables(model: NAE | NAEEnsemble, x: np.ndarray, seeds: list[int]) -> Any:
+    """Initial variables with knots where the rows are.
+
+    Args:
+        model: one model, or an ensemble with as many members as seeds.
+        x: encoded training rows, (N, F).
+        seeds: of the members.
+
+    Returns:
+        The model's variables.
+    """
+    if not isinstance(model, NAEEnsemble):
+        variables = _init(model, jax.random.key(seeds[0]), x[:1])
+        return place_knots(variables, x) if model.num_knots else variables
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    init = partial(_init, model.member)
+    variables = jax.vmap(init, in_axes=(0, None))(keys, x[:1])
+    if model.member.num_knots:
+        knots = place_knots(variables, x)[KNOTS]
+        tiled = jax.tree.map(lambda a: jnp.tile(a, (len(seeds), 1, 1)), knots)
+        variables = {**variables, KNOTS: tiled}
+    return {collection: {"member": value} for collection, value in variables.items()}
