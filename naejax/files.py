@@ -48,7 +48,11 @@ def write_file(path: str | Path, content: bytes | str) -> None:
 
 @contextlib.contextmanager
 def new_folder(
-    path: str | Path, *, marker: str, overwrite: bool = False
+    path: str | Path,
+    *,
+    marker: str,
+    overwrite: bool = False,
+    within: str | Path | None = None,
 ) -> Iterator[Path]:
     """A folder that appears under its name only when the ``with`` block has ended well.
 
@@ -57,9 +61,11 @@ def new_folder(
         marker: name of a file that every such folder holds; an existing folder
             without it is never replaced.
         overwrite: whether an existing folder with the marker may be replaced.
+        within: a folder on the same disk for what a process that is killed leaves of
+            it; None: that of ``path``.
 
     Yields:
-        A temporary folder beside ``path`` to write into.
+        A temporary folder in ``within`` to write into.
 
     Raises:
         ValueError: if the folder exists and may not be replaced, or the place cannot
@@ -86,7 +92,8 @@ def new_folder(
             )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        place = path.parent if within is None else within
+        beside = Path(tempfile.mkdtemp(dir=place, prefix=f".{path.name}."))
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:

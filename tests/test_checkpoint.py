@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ import optax
 import pytest
 from test_train import MODEL, all_equal
 
-from naejax import fit
+from naejax import NAE, fit, losses
 from naejax.train.checkpoint import (
     Checkpoints,
     TrainingPreemptedError,
@@ -237,6 +239,44 @@ def test_other_rows_are_another_training(rows, variables):
     other = jax.tree.map(lambda a: a + 1, variables)
     assert fingerprint(other, rows, (1,)) != same
     assert fingerprint(variables, rows, (2,)) != same
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (NAE(num_experts=4, hidden=(8,)), NAE(num_experts=4, hidden=(8,), top_k=1)),
+        (NAE(num_experts=4, dropout=0.1), NAE(num_experts=4, dropout=0.2)),
+        (optax.adamw(1e-3), optax.adamw(1e-2)),
+        (optax.adamw(optax.cosine_decay_schedule(1, 9)), optax.adamw(1.0)),
+        (optax.sgd(1e-3), optax.rmsprop(1e-3)),
+        (partial(losses.quantile, q=0.1), partial(losses.quantile, q=0.2)),
+        (np.float32(1), np.float32(2)),
+        (np.ones(3), np.array([1.0, 1.0, 2.0])),
+        ({"a": 1}, {"a": 2}),
+    ],
+)
+def test_other_settings_are_another_training(one, other):
+    assert fingerprint({}, np.ones(1), (one,)) != fingerprint({}, np.ones(1), (other,))
+
+
+@pytest.mark.slow
+def test_settings_are_the_same_in_another_process():
+    words = (
+        "import jax, numpy as np, optax; from naejax import NAE, losses\n"
+        "from naejax.train.fingerprint import fingerprint\n"
+        "def endless(): return endless, jax\n"
+        "optimizer = optax.chain(optax.clip(1.0), optax.lamb(lambda step: 0.1))\n"
+        "asked = NAE(num_experts=4), losses.squared, optimizer, jax.jit(abs), endless\n"
+        "key = {'k': jax.random.key(0)}\n"
+        "print(fingerprint(key, np.ones(1), asked))"
+    )
+    said = [
+        subprocess.check_output(
+            [sys.executable, "-c", words], env={**os.environ, "PYTHONHASHSEED": seed}
+        )
+        for seed in "12"
+    ]
+    assert said[0] == said[1]
 
 
 def test_another_optimiser_is_refused(variables, tmp_path):

@@ -84,3 +84,15 @@ def test_a_run_is_refused_without_overwrite(tmp_path):
         new_folder(tmp_path / "run", marker="m"),
     ):
         pass
+
+
+def test_a_folder_is_made_within_another(tmp_path):
+    within = tmp_path / "within"
+    within.mkdir()
+    with new_folder(tmp_path / "run", marker="m", within=within) as folder:
+        write_file(folder / "m", "m")
+        # What a process that is killed now would leave.
+        assert folder.parent == within
+        assert [path.name for path in tmp_path.iterdir()] == ["within"]
+    assert not any(within.iterdir())
+    assert (tmp_path / "run" / "m").is_file()

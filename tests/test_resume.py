@@ -144,6 +144,7 @@ def test_the_command_goes_on_after_sigterm(asked, tmp_path):
     assert not place(run).exists()
 
 
+@pytest.mark.slow
 def test_images_go_on_with_the_training_that_was_stopped(
     drawn, tmp_path, monkeypatch, capsys
 ):

@@ -1,6 +1,7 @@
 """Checkpoints: a training that is stopped anywhere goes on as if it never was."""
 
 import contextlib
+import json
 import signal
 import threading
 import time
@@ -18,6 +19,9 @@ from naejax.train.packed import pack, read_header, unpack
 from naejax.train.parallel import over_processes
 
 P = TypeVar("P", bound=NamedTuple)
+
+_NAME = "progress"
+_NO_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,8 @@ class _DiskKeeper(Keeper):
     def wait(self) -> None:
         """Waits until what was kept is on disk."""
         if self._saving is not None:
-            self._saving.result()
+            with self._writing():
+                self._saving.result()
 
     def _save(self, progress: Any) -> None:
         """Writes a checkpoint, in a thread."""
@@ -128,12 +133,27 @@ class _DiskKeeper(Keeper):
         self.wait()
         number = 1 if self._disk.latest is None else self._disk.latest.step + 1
         score = float(progress.best_score)
-        best = score if np.isfinite(score) else np.finfo(np.float32).max
-        self._saving = self._disk.save_async(
-            number, pack(progress, self._fingerprint), metrics={"score": float(best)}
-        )
+        metrics = {"score": score if np.isfinite(score) else _NO_SCORE}
+        # One array: Orbax reads many at once, and warns of the others if one is bad.
+        packed = {_NAME: pack(progress, self._fingerprint)}
+        with self._writing():
+            self._saving = self._disk.save_async(number, packed, metrics=metrics)
 
-    def _newest(self) -> dict[str, np.ndarray] | None:
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One line for a checkpoint that cannot be written."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            # A second wait would fail likewise.
+            self._saving = None
+            why = str(error).partition("\n")[0]
+            raise OSError(
+                f"cannot write a checkpoint to {self._folder} ({why}); make room, or "
+                "choose another folder"
+            ) from error
+
+    def _newest(self) -> np.ndarray | None:
         """The newest checkpoint that can be read."""
         numbers = sorted((c.step for c in self._disk.checkpoints), reverse=True)
         for number in numbers:
@@ -203,15 +223,31 @@ def keep_checkpoints(
             yield keeper
         finally:
             keeper.wait()
+    except TrainingPreemptedError:
+        asked_to_end.clear()
+        raise
     finally:
         if listens:
             signal.signal(signal.SIGTERM, before)
+            # It came after the last chunk: whoever listened before hears it now.
+            if asked_to_end.is_set():
+                signal.raise_signal(signal.SIGTERM)
 
 
 def _open(folder: Path, keep: int) -> Any:
     """Orbax's keeper of a folder."""
     from orbax.checkpoint import v1 as ocp
 
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"cannot keep checkpoints in {folder} ({error.strerror}); choose another "
+            "folder"
+        ) from error
+    if jax.process_index() == 0:
+        _mend_scores(folder)
+    over_processes(0)  # The others open it after that.
     policies = ocp.training.preservation_policies
     best = policies.BestN(get_metric_fn=lambda m: m["score"], reverse=True, n=1)
     return ocp.training.Checkpointer(
@@ -224,7 +260,19 @@ def _open(folder: Path, keep: int) -> Any:
     )
 
 
-def _load(folder: Path) -> dict[str, np.ndarray]:
+def _mend_scores(folder: Path) -> None:
+    """Replaces damaged scores, with which Orbax would not open the folder.
+
+    A score only says which checkpoints stay; what training needs has a checksum.
+    """
+    for path in folder.glob("[0-9]*/metrics/metrics"):
+        try:
+            float(json.loads(path.read_bytes())["score"])
+        except (ValueError, TypeError, KeyError):
+            path.write_text(json.dumps({"score": _NO_SCORE}))
+
+
+def _load(folder: Path) -> np.ndarray:
     """Reads a checkpoint without waiting for other processes."""
     from orbax.checkpoint import v1 as ocp
 
@@ -232,4 +280,4 @@ def _load(folder: Path) -> dict[str, np.ndarray]:
     context.multiprocessing.primary_host = jax.process_index()
     context.multiprocessing.active_processes = {jax.process_index()}
     with context:
-        return dict(ocp.load(folder))
+        return np.asarray(ocp.load(folder)[_NAME])

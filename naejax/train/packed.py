@@ -1,4 +1,4 @@
-"""The progress of a training as plain arrays with a checksum, for checkpoints."""
+"""The progress of a training as bytes with a checksum, for checkpoints."""
 
 import json
 import zlib
@@ -10,8 +10,8 @@ import numpy as np
 
 P = TypeVar("P", bound=NamedTuple)
 
-_HEADER = "header"
 _TEXTS = ("history", "stopped")
+_CHECKSUM, _LENGTH = 4, 8
 
 
 def _leaves(progress: Any) -> list[Any]:
@@ -21,8 +21,11 @@ def _leaves(progress: Any) -> list[Any]:
     return jax.tree.leaves(progress._replace(state=state, **texts))
 
 
-def pack(progress: Any, fingerprint: str) -> dict[str, np.ndarray]:
-    """A progress as arrays of the host, none of which training will overwrite.
+def pack(progress: Any, fingerprint: str) -> np.ndarray:
+    """A progress as bytes of the host, none of which training will overwrite.
+
+    They are a checksum of all that follows, the length of a header, the header (JSON:
+    texts, and the arrays' types and shapes) and the arrays.
 
     Args:
         progress: a NamedTuple of arrays with ``state``, ``history`` and ``stopped``;
@@ -30,39 +33,47 @@ def pack(progress: Any, fingerprint: str) -> dict[str, np.ndarray]:
         fingerprint: of the training.
 
     Returns:
-        Arrays by name.
+        The bytes.
     """
-    tree = {f"{i:05d}": np.array(_plain(a)) for i, a in enumerate(_leaves(progress))}
+    arrays = [np.asarray(_plain(leaf)) for leaf in _leaves(progress)]
     header = {name: getattr(progress, name) for name in _TEXTS}
-    header |= {"fingerprint": fingerprint, "checksum": _checksum(tree)}
-    tree[_HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8).copy()
-    return tree
+    header["fingerprint"] = fingerprint
+    header["arrays"] = [_kind(array) for array in arrays]
+    text = json.dumps(header).encode()
+    packed = np.concatenate(
+        [
+            np.zeros(_CHECKSUM, np.uint8),
+            np.frombuffer(len(text).to_bytes(_LENGTH, "little"), np.uint8),
+            np.frombuffer(text, np.uint8),
+            *(np.ascontiguousarray(a).reshape(-1).view(np.uint8) for a in arrays),
+        ]
+    )
+    packed[:_CHECKSUM] = _checksum(packed)
+    return packed
 
 
-def read_header(tree: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Takes the texts out of packed arrays.
+def read_header(packed: np.ndarray) -> dict[str, Any]:
+    """Takes the header out of packed bytes.
 
     Args:
-        tree: result of `pack`.
+        packed: result of `pack`.
 
     Returns:
         The texts by name, ``fingerprint`` among them.
 
     Raises:
-        ValueError: if the arrays are not what they were.
+        ValueError: if the bytes are not what they were.
     """
-    header = json.loads(np.asarray(tree[_HEADER]).tobytes())
-    arrays = {name: a for name, a in tree.items() if name != _HEADER}
-    if header["checksum"] != _checksum(arrays):
+    if not np.array_equal(packed[:_CHECKSUM], _checksum(packed)):
         raise ValueError("its checksum is wrong")
-    return header
+    return json.loads(packed[_CHECKSUM + _LENGTH : _start(packed)].tobytes())
 
 
-def unpack(tree: dict[str, np.ndarray], start: P, folder: Path) -> P:
+def unpack(packed: np.ndarray, start: P, folder: Path) -> P:
     """The progress that was packed.
 
     Args:
-        tree: result of `pack`.
+        packed: result of `pack`.
         start: a progress of the same form.
         folder: where it was found, for the message.
 
@@ -72,15 +83,18 @@ def unpack(tree: dict[str, np.ndarray], start: P, folder: Path) -> P:
     Raises:
         ValueError: if it has another form.
     """
-    header, leaves = read_header(tree), []
-    for i, like in enumerate(_leaves(start)):
-        leaf, plain = tree.get(f"{i:05d}"), np.asarray(_plain(like))
-        if leaf is None or (leaf.shape, leaf.dtype) != (plain.shape, plain.dtype):
-            raise ValueError(
-                f"the checkpoints in {folder} are of another version of naejax, or of "
-                "an optimiser of another kind; delete the folder to start anew"
-            )
-        leaves.append(_like(leaf, like))
+    header, likes = read_header(packed), _leaves(start)
+    plain = [np.asarray(_plain(like)) for like in likes]
+    if header["arrays"] != [_kind(array) for array in plain]:
+        raise ValueError(
+            f"the checkpoints in {folder} are of another version of naejax, or of an "
+            "optimiser of another kind; delete the folder to start anew"
+        )
+    ends = _start(packed) + np.cumsum([array.nbytes for array in plain])
+    leaves = [
+        _like(packed[end - a.nbytes : end].view(a.dtype).reshape(a.shape), like)
+        for a, like, end in zip(plain, likes, ends, strict=True)
+    ]
     texts = dict.fromkeys(_TEXTS)
     state: Any = start.state._replace(constants={})  # type: ignore[attr-defined]
     form = jax.tree.structure(start._replace(state=state, **texts))
@@ -97,7 +111,7 @@ def _like(leaf: np.ndarray, like: Any) -> Any:
     if isinstance(like, int | float):
         return leaf.item()
     if not isinstance(like, jax.Array):
-        return leaf
+        return leaf.copy()
     if jax.dtypes.issubdtype(like.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(
             jax.numpy.array(leaf), impl=jax.random.key_impl(like)
@@ -114,11 +128,18 @@ def _plain(array: Any) -> Any:
     return array
 
 
-def _checksum(tree: dict[str, np.ndarray]) -> int:
-    """A checksum of arrays and their names."""
-    checksum = 0
-    for name, array in sorted(tree.items()):
-        what = f"{name}{array.dtype}{array.shape}".encode()
-        array = np.ascontiguousarray(array)
-        checksum = zlib.crc32(array, zlib.crc32(what, checksum))
-    return checksum
+def _kind(array: np.ndarray) -> list[Any]:
+    """The type and shape of an array, as JSON gives them back."""
+    return [str(array.dtype), list(array.shape)]
+
+
+def _start(packed: np.ndarray) -> int:
+    """Where the arrays begin."""
+    length = packed[_CHECKSUM : _CHECKSUM + _LENGTH].tobytes()
+    return _CHECKSUM + _LENGTH + int.from_bytes(length, "little")
+
+
+def _checksum(packed: np.ndarray) -> np.ndarray:
+    """A checksum of what follows it."""
+    number = zlib.crc32(packed[_CHECKSUM:])
+    return np.frombuffer(number.to_bytes(_CHECKSUM, "little"), np.uint8)

@@ -4,6 +4,7 @@ import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import optax
 
 from naejax.objectives import losses
@@ -48,7 +49,9 @@ def make_programs(
     """
     schedule = None
     if not isinstance(optimizer, optax.GradientTransformation):
-        optimizer, schedule = default_optimizer(optimizer, total_steps, weight_decay)
+        optimizer, plain = default_optimizer(optimizer, total_steps, weight_decay)
+        # Compiled: the history asks for a rate after every epoch.
+        schedule = jax.jit(plain)
     step = make_train_step(model, loss, optimizer, dict(penalties))
     run_chunk = make_run_chunk(step, parallel)
     return Programs(
