@@ -2,6 +2,7 @@
 
 import csv
 import os
+import signal
 
 import jax
 import numpy as np
@@ -24,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if jax.__version_info__ < (0, 11):
             flags = os.environ.get("XLA_FLAGS", "")
             os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false"
+    # A shell's background jobs ignore Ctrl-C, and so would what tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Tests train on one device unless they name more, as users with one do.
     jax.config.update("jax_default_device", jax.devices()[0])
 

@@ -133,6 +133,7 @@ def test_stopped_and_gone_on_is_never_stopped(
     assert len(done) == 9
 
 
+@pytest.mark.slow
 def test_a_training_on_several_devices_goes_on(rows, variables, tmp_path, stop_after):
     train = partial(quick, variables, rows, devices=3, validation=rows)
     whole = train()

@@ -162,9 +162,10 @@ def test_dropout_differs_between_devices():
 
 
 @pytest.mark.parametrize("name", STRENGTHS)
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("backend", ["pmap", "shard_map"])
-def test_penalties_of_split_batches(name, weighted, backend):
+@pytest.mark.parametrize(
+    ("backend", "weighted"), [("pmap", True), ("shard_map", False)]
+)
+def test_penalties_of_split_batches(name, backend, weighted):
     """Value and gradient, also where a penalty is no sum over rows."""
     rng = np.random.default_rng(3)
     model = NAE(num_experts=3, hidden=(4,))
@@ -274,6 +275,7 @@ def test_the_same_device_twice():
         choose_devices([jax.devices()[0]] * 2)
 
 
+@pytest.mark.slow
 def test_a_trained_model_lies_where_new_arrays_do(rows, variables):
     result = quick(variables, rows, devices=4, epochs=1)
     (place,) = {d for a in jax.tree.leaves(result.variables) for d in a.devices()}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+from naejax import TrainingDivergedError
 from naejax.cli import main
 from naejax.files import write_file
 from naejax.runs.unfinished import place, read_asked, unfinished
@@ -182,15 +184,57 @@ def test_a_mistake_leaves_nothing_behind(tmp_path):
         pytest.raises(ValueError, match="wrong"),
         unfinished(tmp_path / "run", {"a": 1}) as kept,
     ):
-        kept.mkdir()
+        (kept / "nae").mkdir(parents=True)
         raise ValueError("wrong")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("error", [ValueError("full"), OSError("full")])
+def test_what_fails_late_loses_nothing(tmp_path, error):
+    with pytest.raises(type(error)), unfinished(tmp_path / "run", {"a": 1}) as kept:
+        (kept / "nae" / "7").mkdir(parents=True)
+        raise error
+    assert (place(tmp_path / "run") / "checkpoints" / "nae" / "7").is_dir()
+
+
+def test_what_diverged_is_not_gone_on_with(tmp_path):
+    with (
+        pytest.raises(TrainingDivergedError),
+        unfinished(tmp_path / "run", {"a": 1}) as kept,
+    ):
+        (kept / "nae" / "7").mkdir(parents=True)
+        raise TrainingDivergedError("the loss is nan", None)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_that_name_that_is_no_run_is_left_alone(tmp_path, overwrite):
+    mine = place(tmp_path / "run")
+    mine.mkdir()
+    (mine / "notes").write_text("mine")
+    with pytest.raises(ValueError, match=r"run.unfinished exists and is not a run"):
+        with unfinished(tmp_path / "run", {}, overwrite=overwrite):
+            pass
+    assert (mine / "notes").read_text() == "mine"
+
+
+def test_a_run_that_was_done_but_for_its_last_step(run, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    asked = json.loads((run / "config.json").read_text())
+    asked["how"] = {"overwrite": False, "devices": None, "seconds": 60.0}
+    with pytest.raises(KeyboardInterrupt), unfinished(out, asked) as kept:
+        (kept / "nae" / "7").mkdir(parents=True)
+        raise KeyboardInterrupt
+    main(["train", "--resume", str(out)])
+    assert capsys.readouterr().out == f"{out} is done\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_mistake_while_going_on_loses_nothing(tmp_path):
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt), unfinished(out, {"a": 1}) as kept:
-        kept.mkdir()
+        (kept / "nae" / "1").mkdir(parents=True)
         raise KeyboardInterrupt
     for error in (ValueError, OSError, KeyboardInterrupt):
         with pytest.raises(error), unfinished(out, {"a": 1}, resume=True):

@@ -11,10 +11,11 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from naejax.data import examples, image_sets, streamed, tfds_images
+from naejax.data import examples, image_sets, tfds_images
 from naejax.data.images import split_images, take_images
 from naejax.data.streamed import StreamedRows, must_stream
 from naejax.data.tfds_images import read_tfds_folder
+from naejax.train import memory
 from naejax.train.sources import RowSource
 
 needs_grain = pytest.mark.skipif(
@@ -73,7 +74,7 @@ def test_without_grain(monkeypatch):
 
 def test_what_does_not_fit_is_streamed(monkeypatch):
     for free, expected in ((3 * 4000, False), (3 * 4000 - 1, True), (None, False)):
-        monkeypatch.setattr(streamed, "free_host_memory", lambda free=free: free)
+        monkeypatch.setattr(memory, "free_host_memory", lambda free=free: free)
         assert must_stream(10, (10, 10, 1)) is expected
 
 

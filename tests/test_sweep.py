@@ -277,6 +277,7 @@ def test_a_run_folder_can_be_predicted_with_and_explained(tmp_path):
         sweep_run(dataset, GRID, 2, SETTINGS, out, progress=False, say=lines.append)
 
 
+@pytest.mark.slow
 def test_an_additivity_that_no_setting_has(tmp_path, capsys):
     """What was trained is not lost: the most additive setting is taken."""
     words = ["sweep", "--data", "wine", "--out", str(tmp_path / "run"), "--seeds", "1"]

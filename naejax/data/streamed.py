@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from naejax.train.memory import free_host_memory
 from naejax.train.sources import RowSource
 
 _MOST_THREADS = 16
@@ -94,6 +93,9 @@ def must_stream(num_images: int, shape: tuple[int, ...]) -> bool:
         >>> must_stream(100, (8, 8, 1))
         False
     """
+    # Only now: the numpy predictor reads tables without JAX.
+    from naejax.train.memory import free_host_memory
+
     free = free_host_memory()
     size = num_images * math.prod(shape) * np.dtype(np.float32).itemsize
     return free is not None and _SHARE * size > free

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from naejax.data.datasets import load_dataset
 from naejax.data.image_sets import load_images
+from naejax.runs.folder import MODEL_FILE
 from naejax.runs.images import train_image_run
 from naejax.runs.table import train_run
-from naejax.runs.unfinished import read_asked
+from naejax.runs.unfinished import read_asked, remove
 from naejax.settings import Settings, SOPSettings
 
 
@@ -54,6 +57,12 @@ def resume_run(
             f"{out} was begun by another version of naejax ({error}); train anew, with "
             "--overwrite"
         ) from error
+    if (Path(out) / MODEL_FILE).is_file() and not how["overwrite"]:
+        # The process ended between the last two steps of the run.
+        if jax.process_index() == 0:
+            remove(out)
+        say(f"{out} is done")
+        return
     say(f"going on with {out}")
     if model == "nae":
         dataset = load_dataset(data, asked["target"], asked["task"])

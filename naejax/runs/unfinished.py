@@ -3,15 +3,17 @@
 import contextlib
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from naejax.files import write_file
+from naejax.files import new_folder, write_file
 from naejax.runs.folder import json_text
 from naejax.train.checkpoint import TrainingPreemptedError
+from naejax.train.result import TrainingDivergedError
 
 _ASKED_FILE = "train.json"
 _KEPT = "checkpoints"
@@ -27,8 +29,8 @@ def unfinished(
 ) -> Iterator[Path]:
     """A folder for checkpoints that lasts until the run is done.
 
-    A new run that fails by a mistake (ValueError) leaves nothing behind. A process that
-    is ended, or stopped when there are checkpoints, leaves the folder for ``naejax
+    A new run that fails before its first checkpoint, or diverges, leaves nothing
+    behind. Any other end, also that of the process, leaves the folder for ``naejax
     train --resume``.
 
     Args:
@@ -60,9 +62,10 @@ def unfinished(
     try:
         yield folder / _KEPT
     except BaseException as error:
-        is_mistake = isinstance(error, ValueError) and not resume
-        if is_first and (is_mistake or not (folder / _KEPT).exists()):
-            shutil.rmtree(folder, ignore_errors=True)
+        is_lost = isinstance(error, TrainingDivergedError)
+        is_lost |= not any(p.name.isdigit() for p in folder.glob(f"{_KEPT}/*/*"))
+        if is_first and is_lost and not resume:
+            remove(out)
         if isinstance(error, TrainingPreemptedError):
             where = str(error).partition(";")[0]
             raise TrainingPreemptedError(
@@ -70,7 +73,20 @@ def unfinished(
             ) from error
         raise
     if is_first:
-        shutil.rmtree(folder)
+        remove(out)
+
+
+def remove(out: str | Path) -> None:
+    """Removes what is kept of a run.
+
+    Args:
+        out: the run's folder.
+    """
+    folder = place(out)
+    gone = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    # In one step: half of it could not be gone on with.
+    folder.replace(gone)
+    shutil.rmtree(gone)
 
 
 def _begin(
@@ -78,21 +94,17 @@ def _begin(
 ) -> None:
     """Makes the folder, or goes on with the one that is there."""
     folder = place(out)
-    if folder.exists() and not resume:
-        if not overwrite:
-            raise ValueError(
-                f"{folder} holds a training that was stopped; go on with naejax train "
-                f"--resume {out}, or pass --overwrite to start anew"
-            )
-        shutil.rmtree(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    if resume:
+        write_file(folder / _ASKED_FILE, json_text(asked))
+        return
+    if (folder / _ASKED_FILE).is_file() and not overwrite:
         raise ValueError(
-            f"cannot write {folder} ({error.strerror}); choose another place, or make "
-            "its folder writable"
-        ) from error
-    write_file(folder / _ASKED_FILE, json_text(asked))
+            f"{folder} holds a training that was stopped; go on with naejax train "
+            f"--resume {out}, or pass --overwrite to start anew"
+        )
+    # Appears whole, and replaces nothing but an unfinished run.
+    with new_folder(folder, marker=_ASKED_FILE, overwrite=overwrite) as new:
+        write_file(new / _ASKED_FILE, json_text(asked))
 
 
 def place(out: str | Path) -> Path:
