@@ -102,7 +102,9 @@ def test_same_command_gives_bitwise_the_same_model(run, again):
     assert (run / name).read_bytes() == (again[0] / name).read_bytes()
 
 
-@pytest.mark.parametrize("name", ["wine", "breast-cancer"])
+@pytest.mark.parametrize(
+    "name", ["wine", pytest.param("breast-cancer", marks=pytest.mark.slow)]
+)
 def test_classes_get_probabilities(name, tmp_path):
     run, out = tmp_path / "run", tmp_path / "out.csv"
     main(["train", "--data", name, "--out", str(run), *QUICK])

@@ -194,6 +194,7 @@ def test_other_images_are_explained_as_such(sop_run, drawn, tmp_path):
     assert all(entry["truth"] is None for entry in data["gallery"])
 
 
+@pytest.mark.slow
 def test_wine_by_name(tmp_path):
     words = ["--epochs", "1", "--num-experts", "4", "--hidden", "8"]
     main(["train", "--data", "wine", "--out", str(tmp_path / "wine"), *words])

@@ -34,6 +34,7 @@ def wild_model(gate, rank, seed):
     return model, {**variables, "params": params}, rng
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gate", "rank"),
     [("context", None), ("context", 2), ("equal", None), ("none", None)],

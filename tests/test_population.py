@@ -111,6 +111,7 @@ def test_one_trace_for_all_members_and_epochs(monkeypatch):
     assert len(traces) == 1
 
 
+@pytest.mark.slow
 def test_divergence_is_loud():
     x, y, *_ = make_data()
     keys = jax.random.split(jax.random.key(0), 2)
@@ -154,6 +155,7 @@ def test_an_ensemble_is_the_mean_and_keeps_the_invariants(gate):
     np.testing.assert_allclose(output.experts[:, :, 3:6], alone[1].experts, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bootstrap", [False, True])
 def test_a_table_trains_members_on_rows_of_their_own(bootstrap):
     x, y, *_ = make_data()

@@ -233,6 +233,7 @@ def test_many_rows_are_sampled_and_it_says_so(monkeypatch):
     assert data != table_report(fitted, rows, title="t", seed=4)
 
 
+@pytest.mark.slow
 def test_many_features_and_classes_leave_the_least_out(monkeypatch):
     rng = np.random.default_rng(0)
     columns = {f"x{i}": rng.normal(size=160) for i in range(6)}

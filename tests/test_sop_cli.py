@@ -146,6 +146,7 @@ def test_train_prints_readable_tables(sop_run, again):
         assert len(lines) >= 2 and len(set(map(len, lines))) == 1, table
 
 
+@pytest.mark.slow
 def test_values_far_from_zero_are_learnt_in_their_own_units(tmp_path, capsys):
     rng = np.random.default_rng(0)
     level = rng.uniform(-1, 1, (90, 2)).astype(np.float32)

@@ -32,7 +32,7 @@ def case():
     return model, jax.jit(model.init)(jax.random.key(1), x), x, y
 
 
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [4])
 def test_devices_together_make_the_step_of_one(case, devices):
     model, variables, x, y = case
     strengths = {"coverage": 0.1, "diversity": 0.1}

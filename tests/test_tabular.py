@@ -153,6 +153,7 @@ def test_settings_follow_the_size_of_the_table_but_never_overrule():
     assert (chosen.gate_rank, chosen.dropout) == (5, 0.5)
 
 
+@pytest.mark.slow
 def test_the_encoding_is_a_setting():
     columns = make_table("regression")
     settings = Settings(

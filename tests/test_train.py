@@ -95,7 +95,7 @@ def test_rows_of_weight_zero_change_nothing(data, variables):
     assert all(jnp.isfinite(p).all() for p in jax.tree.leaves(empty.params))
 
 
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [4])
 def test_devices_together_make_the_step_of_one(data, variables, devices):
     x, y = map(jnp.asarray, data)
     weight = jnp.ones(96).at[70:].set(0.0)  # the last device has few rows
