@@ -192,7 +192,10 @@ print(sum("cache_hits" in name for name in hits))
 
 
 @pytest.mark.slow
-def test_the_next_process_finds_them_and_computes_the_same(tmp_path):
+def test_the_next_process_finds_them_and_computes_the_same(tmp_path, monkeypatch):
+    # What the other tests start keeps nothing.
+    monkeypatch.delenv("JAX_ENABLE_COMPILATION_CACHE")
+
     def run():
         command = [sys.executable, "-W", "error", "-c", PROGRAM]
         done = subprocess.run(command, capture_output=True, text=True)
