@@ -78,6 +78,8 @@ def check_the_other_ends(processes, tmp_path, victim):
     other = 1 - victim
     processes[other].communicate(timeout=60)
     assert processes[other].returncode not in (0, None)
+    # The line is another process's, which outlives this one by a moment.
+    wait_for("naejax: error", tmp_path, other)
     text = errors_of(tmp_path, other)
     lines = [line for line in text.splitlines() if "naejax: error" in line]
     assert len(lines) == 1
@@ -164,7 +166,7 @@ def test_a_mistake_of_one_process_ends_the_other(start, homes, tmp_path):
     assert "naejax: error: process 1 of 2: " in errors_of(tmp_path, 1)
     assert "homes1.csv" in errors_of(tmp_path, 1)
     assert processes[0].returncode not in (0, None)
-    assert LOST in errors_of(tmp_path, 0)
+    wait_for(LOST, tmp_path, 0)
 
 
 def test_ctrl_c_ends_both(start, homes, tmp_path):
@@ -175,7 +177,7 @@ def test_ctrl_c_ends_both(start, homes, tmp_path):
         process.communicate(timeout=60)
     assert processes[0].returncode == 130
     assert "stopped by Ctrl-C" in errors_of(tmp_path, 0)
-    assert LOST in errors_of(tmp_path, 1)
+    wait_for(LOST, tmp_path, 1)
     assert not (tmp_path / "run").exists()
 
 

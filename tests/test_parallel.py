@@ -58,6 +58,15 @@ def test_three_devices_agree_with_one(rows, variables, backend):
     assert together.best_epoch == alone.best_epoch < 4
 
 
+@pytest.mark.parametrize("backend", ["pmap", "shard_map"])
+def test_a_device_alone_also_draws_the_same_dropout(rows, variables, backend):
+    model = MODEL.clone(dropout=0.2, expert_dropout=0.2)
+    train = partial(fit, model, variables, rows, progress=False, batch_size=16)
+    alone = train(devices=1, epochs=3)
+    named = train(devices=jax.devices()[1:2], epochs=3, backend=backend)
+    assert difference(named.variables, alone.variables) < 1e-6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("more", [-1, 0, 1])

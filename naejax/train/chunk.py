@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from naejax.ops.chunks import must_unroll
 from naejax.train.batch import Batch
-from naejax.train.parallel import AXIS, DataParallel
+from naejax.train.parallel import DataParallel
 from naejax.train.step import Metrics, TrainState
 
 TrainStep = Callable[..., tuple[TrainState, Metrics]]
@@ -97,7 +97,7 @@ class ParallelChunk:
     def __init__(self, train_step: TrainStep, parallel: DataParallel):
         def step(state, shard, number):
             batch = jax.tree.map(lambda a: a[number], shard)
-            return train_step(state, batch, axis_name=AXIS)
+            return train_step(state, batch, axis_name=parallel.axis_name)
 
         def count_loop(state, shard, count):
             size = len(shard.weight)

@@ -32,6 +32,11 @@ class DataParallel:
         return [d for d in self.devices if d.process_index == jax.process_index()]
 
     @property
+    def axis_name(self) -> str | None:
+        """The axis to sum over; None for one device, whose own sum costs time, too."""
+        return AXIS if len(self.devices) > 1 else None
+
+    @property
     def is_lowerable(self) -> bool:
         """Whether a program can be compiled before there are arguments.
 
@@ -51,8 +56,8 @@ class DataParallel:
         """Compiles ``function(same, own, number)`` for all devices.
 
         Args:
-            function: sums over the axis `AXIS` whatever it returns, so that its result
-                is the same on all devices.
+            function: sums over `axis_name` whatever it returns, so that its result is
+                the same on all devices.
             donate: whether the first argument may be overwritten.
 
         Returns:
