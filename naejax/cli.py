@@ -40,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TrainingPreemptedError as error:
         print(f"naejax: {error}", file=sys.stderr)
         leave(_TERMINATED)
-    except KeyboardInterrupt:
-        print("naejax: stopped by Ctrl-C, nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        left = str(stop) or "nothing was written"
+        print(f"naejax: stopped by Ctrl-C, {left}", file=sys.stderr)
         leave(130)
 
 

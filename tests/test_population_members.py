@@ -213,18 +213,37 @@ def test_what_cannot_be_is_refused_in_one_line(options, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.fixture
+def precision():
+    """Sets float32 or float64, for threads too."""
+    yield lambda dtype: jax.config.update("jax_enable_x64", dtype is np.float64)
+    jax.config.update("jax_enable_x64", False)
+
+
 @pytest.mark.slow
-def test_64_members_are_64_trainings_in_one_compilation(caplog):
+@pytest.mark.parametrize(
+    ("dtype", "top_k", "atol"),
+    [
+        (np.float64, 2, 1e-5),
+        # All experts active: of a few, rounding can swap two that are as good. And Adam
+        # takes steps of full size along gradients that are nothing but rounding.
+        (np.float32, 8, 1e-3),
+    ],
+)
+def test_64_members_are_64_trainings_in_one_compilation(
+    precision, caplog, dtype, top_k, atol
+):
     """8 penalties x 8 seeds on 2,000 rows x 8 features."""
+    precision(dtype)
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2000, 8)).astype(np.float32)
+    x = rng.normal(size=(2000, 8)).astype(dtype)
     y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + rng.normal(0, 0.3, 2000)
-    strengths = np.array([0, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000], np.float32)
+    strengths = np.array([0, 1e-3, 1e-2, 0.1, 1, 10, 100, 1000], dtype)
     seeds = np.tile(np.arange(8), 8)
-    # All experts active: of a few, rounding can swap two that are nearly equally good.
-    model = NAE(num_experts=8, top_k=8, hidden=(16, 16), dropout=0.1)
+    model = NAE(num_experts=8, top_k=top_k, hidden=(16, 16), dropout=0.1)
     init = jax.jit(model.init)
     own = [init(jax.random.key(seed), x[:1]) for seed in range(8)]
+    own = jax.tree.map(lambda a: a.astype(dtype), own)
     stacked = jax.tree.map(lambda *a: np.stack([a[s] for s in seeds]), *own)
     options = {"epochs": 3, "batch_size": 64, "patience": 3, "progress": False}
     with jax.log_compiles():
@@ -255,8 +274,7 @@ def test_64_members_are_64_trainings_in_one_compilation(caplog):
             **options,
         )
         member = jax.tree.map(lambda a, m=m: a[m], together.variables)
-        # Adam takes steps of full size along gradients that are nothing but rounding.
-        close(member, dict(alone.variables), atol=1e-3)
+        close(member, dict(alone.variables), atol=atol)
         scores = (predict(model, v, x[1600:]).prediction for v in (member, alone[0]))
         np.testing.assert_allclose(*scores, atol=1e-5)
         assert together.best_epochs[m] == alone.best_epoch

@@ -249,9 +249,24 @@ def test_a_mistake_while_going_on_loses_nothing(tmp_path):
 
 
 def test_ctrl_c_before_the_first_checkpoint_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), unfinished(tmp_path / "run", {"a": 1}):
+    with pytest.raises(KeyboardInterrupt) as stop, unfinished(tmp_path / "run", {}):
         raise KeyboardInterrupt
-    assert not any(tmp_path.iterdir())
+    assert not any(tmp_path.iterdir()) and not str(stop.value)
+
+
+def test_ctrl_c_after_it_says_how_to_go_on(homes, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "run"
+
+    def interrupted(*args, checkpoints, **kwargs):
+        (checkpoints.folder / "7").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("naejax.tabular.fit.fit", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--data", str(homes), "--target", "price", "--out", str(out)])
+    assert stop.value.code == 130
+    said = f"naejax: stopped by Ctrl-C, go on with naejax train --resume {out}\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,12 @@ def unfinished(
         is_lost |= not any(p.name.isdigit() for p in folder.glob(f"{_KEPT}/*/*"))
         if is_first and is_lost and not resume:
             remove(out)
+        go_on = f"go on with naejax train --resume {out}"
         if isinstance(error, TrainingPreemptedError):
             where = str(error).partition(";")[0]
-            raise TrainingPreemptedError(
-                f"{where}; go on with naejax train --resume {out}"
-            ) from error
+            raise TrainingPreemptedError(f"{where}; {go_on}") from error
+        if isinstance(error, KeyboardInterrupt) and folder.exists():
+            raise KeyboardInterrupt(go_on) from error
         raise
     if is_first:
         remove(out)
