@@ -139,6 +139,21 @@ def test_a_budget_makes_groups_and_is_kept(monkeypatch, devices):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("budget", [None, 10**10])
+def test_a_processor_trains_few_at_once(together, monkeypatch, budget):
+    plans, real = [], population.plan_groups
+    monkeypatch.setattr(
+        population, "plan_groups", lambda *a: plans.append(real(*a)) or plans[-1]
+    )
+    monkeypatch.setattr(member_groups, "_CPU_MEMBERS", 2)
+    if budget is None:
+        monkeypatch.setattr(member_groups, "available_memory", lambda: None)
+    grouped = train(memory_budget=budget)
+    assert [len(group.own) for group in plans[0]] == [2, 1]
+    close(grouped.variables, together.variables)
+
+
+@pytest.mark.slow
 def test_the_best_epoch_is_the_one_with_the_least_loss_and_ctrl_c_keeps_it(monkeypatch):
     options = {"settings": {"learning_rate": 0.3}, "seeds": (1,), "epochs": 9}
     result = train(**options)

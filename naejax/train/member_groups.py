@@ -13,6 +13,8 @@ from naejax.train.memory import available_memory, temporary_bytes, tree_bytes
 
 _SHARE = 0.8
 """Of the free memory, what a population may take."""
+_CPU_MEMBERS = 128
+"""On a processor, more members at once leave its caches: steps of 936 took 1.7x."""
 
 
 class Group(NamedTuple):
@@ -76,11 +78,12 @@ def members_at_once(
     shape: ChunkShape,
     budget: int | None,
 ) -> int:
-    """Finds how many members fit on a device, before anything is allocated.
+    """Finds how many members a device trains at once, before anything is allocated.
 
-    States and rows are counted; temporaries are what the compiler reserves for the
-    programs of a group. Only where they leave too little room, programs of smaller
-    groups are compiled.
+    On a processor they are at most 128, which it trains faster than more. States and
+    rows are counted; temporaries are what the compiler reserves for the programs of a
+    group. Only where they leave too little room, programs of smaller groups are
+    compiled.
 
     Args:
         programs: of the population.
@@ -98,14 +101,15 @@ def members_at_once(
     count, devices = len(members[-1]), programs.num_devices
     if budget is None:
         budget = _usual_budget(devices)
+    fastest = _CPU_MEMBERS if jax.default_backend() == "cpu" else count
     if budget is None:
-        return _even(count, devices, count)
+        return _even(count, devices, fastest)
     fixed = tree_bytes(data)
     # The state, the best parameters, old and new, and two chunks of order.
     (state, *_), _ = _arguments(programs, members, data, shape, devices)
     each = tree_bytes((state, state.params, state.params)) // devices
     each += 8 * shape.steps * shape.rows
-    most = _even(count, devices, max(1, (budget - fixed) // each))
+    most = _even(count, devices, max(1, min(fastest, (budget - fixed) // each)))
     while True:
         chunk, check = _arguments(programs, members, data, shape, most * devices)
         temporaries = temporary_bytes(programs.run_chunk.lower(*chunk))

@@ -1,0 +1,132 @@
+"""Where experiments leave their results: README.md and figures/ beside them.
+
+An experiment's table stands in README.md between ``<!-- NAME -->`` and ``<!-- /NAME
+-->``, with the command, date, machine and versions that made it. Only the command
+writes there.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from naejax.explain.figure import png
+from naejax.files import write_file
+
+HERE = Path(__file__).parent
+README, FIGURES = HERE / "README.md", HERE / "figures"
+PACKAGES = ("naejax", "jax", "flax", "numpy", "scikit-learn")
+_START = time.perf_counter()
+
+
+def make_parser(doc, seeds):
+    """The options that all experiments have.
+
+    Args:
+        doc: the experiment's docstring.
+        seeds: how many by default.
+
+    Returns:
+        An `argparse.ArgumentParser`.
+    """
+    parser = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--quick", action="store_true", help="tiny, for CI: means nothing")
+    way.add_argument(
+        "--publish", action="store_true", help="write README.md and figures/ here"
+    )
+    way.add_argument("--out", type=Path, help="folder for the table and the figures")
+    return parser
+
+
+def deliver(options, name, text, figures=None):
+    """Prints a table, and keeps it and its figures where the options say.
+
+    Args:
+        options: parsed by `make_parser`.
+        name: of the experiment.
+        text: markdown.
+        figures: matplotlib Figures by name.
+    """
+    print(f"\n{text}")
+    folder = FIGURES if options.publish else options.out
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for figure_name, figure in (figures or {}).items():
+        write_file(folder / f"{figure_name}.png", png(figure))
+    if options.publish:
+        write_file(README, replace_block(README.read_text(), name, _stamped(text)))
+    else:
+        write_file(folder / f"{name}.md", _stamped(text))
+
+
+def replace_block(page, name, text):
+    """The page with other text between an experiment's marks.
+
+    Args:
+        page: markdown.
+        name: of the experiment.
+        text: what to put there.
+
+    Returns:
+        The new page.
+
+    Raises:
+        ValueError: if the marks are not there, once.
+
+    Example:
+        >>> replace_block("a <!-- x -->old<!-- /x --> b", "x", "new")
+        'a <!-- x -->\\n\\nnew\\n\\n<!-- /x --> b'
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ValueError(f"README.md must hold {begin} and {end} once each")
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"
+
+
+def mean_sd(values, digits):
+    """``mean ± standard deviation`` of numbers, ignoring none."""
+    count = len(values)
+    mean = sum(values) / count
+    if count == 1:
+        return f"{mean:.{digits}f}"
+    spread = (sum((value - mean) ** 2 for value in values) / (count - 1)) ** 0.5
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
+
+
+def table(head, rows):
+    """A markdown table.
+
+    Example:
+        >>> print(table(["a", "b"], [["x", 1]]))
+        | a | b |
+        |---|---|
+        | x | 1 |
+    """
+    lines = [head, ["---"] * len(head), *rows]
+    marked = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+    return "\n".join([marked[0], marked[1].replace(" ", ""), *marked[2:]])
+
+
+def _stamped(text):
+    """Text with what made it."""
+    # Whose folder it was is nobody's business.
+    words = ["DATA" if Path(word).is_dir() else word for word in sys.argv[1:]]
+    words = [Path(sys.argv[0]).name, *words]
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    return (
+        f"{text.strip()}\n\n"
+        f"<sub>`python experiments/{' '.join(words)}`, {datetime.date.today()}, "
+        f"{time.perf_counter() - _START:.0f} s on {os.cpu_count()} cores "
+        f"({platform.machine()}), Python {platform.python_version()}, {versions}</sub>"
+    )
