@@ -13,7 +13,7 @@ against the signal without its noise.
 
 import jax
 import numpy as np
-from publish import deliver, make_parser, mean_sd, table
+from publish import at_least_one, deliver, make_parser, mean_sd, table
 from synthetic_models import make_tasks, r2, score, train
 
 from naejax import NAE
@@ -158,7 +158,7 @@ def compare(models, tasks, options):
 
 def main():
     parser = make_parser(__doc__, seeds=8)
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=at_least_one, default=20)
     options = parser.parse_args()
     strengths, gates, experts = STRENGTHS, GATES, EXPERTS
     tasks = make_tasks()

@@ -36,14 +36,30 @@ def make_parser(doc, seeds):
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=seeds, help="how many")
+    parser.add_argument("--seeds", type=at_least_one, default=seeds, help="how many")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--quick", action="store_true", help="tiny, for CI: means nothing")
     way.add_argument(
         "--publish", action="store_true", help="write README.md and figures/ here"
     )
-    way.add_argument("--out", type=Path, help="folder for the table and the figures")
+    way.add_argument("--out", type=_folder, help="folder for the table and the figures")
     return parser
+
+
+def at_least_one(word):
+    """A whole number above 0, for argparse."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"got {word!r}, expected a number from 1 on")
+    return int(word)
+
+
+def _folder(word):
+    """A folder, made before anything is computed for it."""
+    try:
+        Path(word).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{word}: {error.strerror}") from error
+    return Path(word)
 
 
 def deliver(options, name, text, figures=None):
@@ -56,16 +72,18 @@ def deliver(options, name, text, figures=None):
         figures: matplotlib Figures by name.
     """
     print(f"\n{text}")
-    folder = FIGURES if options.publish else options.out
-    if folder is None:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for figure_name, figure in (figures or {}).items():
-        write_file(folder / f"{figure_name}.png", png(figure))
+    text, files = _stamped(text), {}
     if options.publish:
-        write_file(README, replace_block(README.read_text(), name, _stamped(text)))
+        FIGURES.mkdir(exist_ok=True)
+        files[README] = replace_block(README.read_text(), name, text)
+    elif options.out:
+        files[options.out / f"{name}.md"] = text
     else:
-        write_file(folder / f"{name}.md", _stamped(text))
+        return
+    folder = options.out or FIGURES
+    files |= {folder / f"{key}.png": png(f) for key, f in (figures or {}).items()}
+    for path, content in files.items():
+        write_file(path, content)
 
 
 def replace_block(page, name, text):

@@ -68,10 +68,16 @@ def test_publishing_replaces_a_block_and_nothing_else(publish, tmp_path, capsys)
     )
     assert (tmp_path / "figures" / "one.png").read_bytes()[1:4] == b"PNG"
     assert "new" in capsys.readouterr().out
-    for wrong in ("b", "c"):
-        with pytest.raises(ValueError, match=f"must hold <!-- {wrong} -->"):
-            publish.deliver(options, wrong, "new")
+
+
+@pytest.mark.parametrize("page", ["", "<!-- a -->", 2 * "<!-- a --><!-- /a -->"])
+def test_without_its_place_on_the_page_nothing_is_written(publish, tmp_path, page):
+    (tmp_path / "README.md").write_text(page)
+    options = publish.make_parser("", seeds=1).parse_args(["--publish"])
+    with pytest.raises(ValueError, match="must hold <!-- a --> and <!-- /a --> once"):
+        publish.deliver(options, "a", "new", {"one": Figure()})
     assert (tmp_path / "README.md").read_text() == page
+    assert not any((tmp_path / "figures").iterdir())
 
 
 def test_a_folder_of_its_own_leaves_the_page_alone(publish, tmp_path):
@@ -86,6 +92,22 @@ def test_a_quick_run_is_never_published(publish, capsys):
     with pytest.raises(SystemExit):
         publish.make_parser("", seeds=1).parse_args(["--quick", "--publish"])
     assert "not allowed with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "0"], "got '0', expected a number from 1 on"),
+        (["--seeds", "-1"], "got '-1', expected a number from 1 on"),
+        (["--seeds", "two"], "got 'two', expected a number from 1 on"),
+        (["--out", __file__], "File exists"),
+    ],
+)
+def test_mistakes_end_before_the_work(publish, capsys, words, message):
+    with pytest.raises(SystemExit) as stop:
+        publish.make_parser("", seeds=1).parse_args(words)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_folders_are_not_told(publish, tmp_path, monkeypatch):
