@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from naejax.explain.figure import png
@@ -19,16 +20,18 @@ from naejax.files import write_file
 
 HERE = Path(__file__).parent
 README, FIGURES = HERE / "README.md", HERE / "figures"
+FRONT = HERE.parent / "README.md"
 PACKAGES = ("naejax", "jax", "flax", "numpy", "scikit-learn")
+PEERS = ("interpret", "xgboost")
 _START = time.perf_counter()
 
 
-def make_parser(doc, seeds):
+def make_parser(doc, seeds=None):
     """The options that all experiments have.
 
     Args:
         doc: the experiment's docstring.
-        seeds: how many by default.
+        seeds: how many by default; None where there is nothing to repeat.
 
     Returns:
         An `argparse.ArgumentParser`.
@@ -36,7 +39,12 @@ def make_parser(doc, seeds):
     parser = argparse.ArgumentParser(
         description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=at_least_one, default=seeds, help="how many")
+    if not find_spec("matplotlib"):
+        parser.error("figures take matplotlib: pip install 'naejax[plot]'")
+    if seeds:
+        parser.add_argument(
+            "--seeds", type=at_least_one, default=seeds, help="how many"
+        )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--quick", action="store_true", help="tiny, for CI: means nothing")
     way.add_argument(
@@ -62,7 +70,7 @@ def _folder(word):
     return Path(word)
 
 
-def deliver(options, name, text, figures=None):
+def deliver(options, name, text, figures=None, front=""):
     """Prints a table, and keeps it and its figures where the options say.
 
     Args:
@@ -70,12 +78,15 @@ def deliver(options, name, text, figures=None):
         name: of the experiment.
         text: markdown.
         figures: matplotlib Figures by name.
+        front: markdown for the project's own README.md, too.
     """
     print(f"\n{text}")
     text, files = _stamped(text), {}
     if options.publish:
         FIGURES.mkdir(exist_ok=True)
         files[README] = replace_block(README.read_text(), name, text)
+        if front:
+            files[FRONT] = replace_block(FRONT.read_text(), name, front)
     elif options.out:
         files[options.out / f"{name}.md"] = text
     else:
@@ -141,7 +152,9 @@ def _stamped(text):
     # Whose folder it was is nobody's business.
     words = ["DATA" if Path(word).is_dir() else word for word in sys.argv[1:]]
     words = [Path(sys.argv[0]).name, *words]
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    known = {name: version(name) for name in PACKAGES}
+    known |= {n: sys.modules[n].__version__ for n in PEERS if n in sys.modules}
+    versions = ", ".join(f"{name} {number}" for name, number in known.items())
     return (
         f"{text.strip()}\n\n"
         f"<sub>`python experiments/{' '.join(words)}`, {datetime.date.today()}, "
