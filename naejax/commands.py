@@ -61,6 +61,7 @@ class Train:
         overwrite: replace an existing run in --out.
         target: nae: column to predict; needed for a CSV file.
         task: nae: what the target is; auto reads it off the column.
+        categories: nae: columns whose numbers are names of groups, such as codes.
         devices: how many devices to train on; None: all.
         checkpoint_seconds: least time between two checkpoints.
         processes: for training on several machines.
@@ -77,6 +78,7 @@ class Train:
     overwrite: Flag = False
     target: str | None = None
     task: Literal["auto", "regression", "classification"] = "auto"
+    categories: tuple[str, ...] = ()
     devices: int | None = None
     checkpoint_seconds: float = 60.0
     processes: tyro.conf.OmitArgPrefixes[Processes] = field(default_factory=Processes)
@@ -121,7 +123,7 @@ class Train:
             _refuse_options(self.sop, "sop")
             _refuse_images(self.data)
             train_run(
-                load_dataset(self.data, self.target, self.task),
+                load_dataset(self.data, self.target, self.task, self.categories),
                 Settings(**shared, **asdict(self.nae)),
                 self.out,
                 seed=self.seed,
@@ -131,10 +133,10 @@ class Train:
             )
         else:
             _refuse_options(self.nae, "nae")
-            if self.target is not None or self.task != "auto":
+            if self.target is not None or self.task != "auto" or self.categories:
                 raise ValueError(
-                    "--target and --task are for tables and --model nae; leave them "
-                    "out, images come with their targets"
+                    "--target, --task and --categories are for tables and --model nae; "
+                    "leave them out, images come with their targets"
                 )
             _refuse_tables(self.data)
             train_image_run(
@@ -208,6 +210,7 @@ class Sweep:
         overwrite: replace an existing run in --out.
         target: column to predict; needed for a CSV file.
         task: what the target is; auto reads it off the column.
+        categories: columns whose numbers are names of groups, such as codes.
         devices: how many devices to train on; None: all.
         shared: what the grid does not name; None is chosen by the number of rows.
         nae: likewise.
@@ -222,6 +225,7 @@ class Sweep:
     overwrite: Flag = False
     target: str | None = None
     task: Literal["auto", "regression", "classification"] = "auto"
+    categories: tuple[str, ...] = ()
     devices: int | None = None
     shared: tyro.conf.OmitArgPrefixes[SharedSettings] = field(
         default_factory=SharedSettings
@@ -232,7 +236,7 @@ class Sweep:
         """Trains the grid and writes the run folder."""
         _refuse_images(self.data)
         sweep_run(
-            load_dataset(self.data, self.target, self.task),
+            load_dataset(self.data, self.target, self.task, self.categories),
             parse_grid(self.grid),
             self.seeds,
             Settings(**asdict(self.shared), **asdict(self.nae)),

@@ -178,3 +178,25 @@ def test_ctrl_c_in_training_keeps_the_best_so_far(homes, tmp_path):
     rows = tmp_path / "predictions.csv"
     main(["predict", str(out), "--data", str(homes), "--out", str(rows)])
     assert len(rows.read_text().splitlines()) == 121
+
+
+def test_codes_are_categories_when_they_are_named(tmp_path, capsys):
+    """Else the group 90 would lie between 80 and 100."""
+    table, out = tmp_path / "codes.csv", tmp_path / "run"
+    cells = [(code, code * i % 7) for i in range(30) for code in (80, 90, 100)]
+    lines = [f"{code},{i},{(code == 90) + i}" for code, i in cells]
+    table.write_text("\n".join(["code,i,y", *lines]))
+    words = ["--data", str(table), "--target", "y", "--out", str(out), *QUICK]
+    main(["train", *words, "--categories", "code"])
+    assert "categorical" in capsys.readouterr().out
+    assert json.loads((out / "config.json").read_text())["categories"] == ["code"]
+    main(["explain", str(out), "--out", str(tmp_path / "report.html")])
+    rows = tmp_path / "rows.csv"
+    main(["predict", str(out), "--data", str(table), "--out", str(rows)])
+    with open(rows, newline="") as file:
+        found = [row["contribution:code"] for row in csv.DictReader(file)]
+    assert len(found) == len(lines)
+    for name, message in (("cod", "did you mean 'code'"), ("y", "is the target")):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", *words, "--overwrite", "--categories", name])
+        assert stop.value.code == 2 and message in capsys.readouterr().err

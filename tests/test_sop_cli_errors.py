@@ -30,7 +30,7 @@ BAD_TRAINING = {
     "nowhere.npz": [*SOP, "--data", "nowhere.npz"],
     "--num-experts is for --model nae": [*SOP, "--data", "DRAWN", "--num-experts", "4"],
     "--keep is for --model sop": ["--data", "wine", "--keep", "0.5"],
-    "--target and --task": [*SOP, "--data", "DRAWN", "--target", "y"],
+    "--target, --task and --categories": [*SOP, "--data", "DRAWN", "--target", "y"],
     "keep is 0.0": [*SOP, "--data", "DRAWN", "--keep", "0"],
     "keep is 2.0": [*SOP, "--data", "DRAWN", "--keep", "2"],
     "keeps none": [*SOP, "--data", "DRAWN", "--keep", "0.001"],

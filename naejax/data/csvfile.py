@@ -152,8 +152,8 @@ def _type_cells(
         if good > 0.95 * present.size:
             raise ValueError(
                 f"text in a numeric column: {name!r} holds {where}; correct the cell, "
-                "empty it if it is missing, or read the column as categories with "
-                f"text=[{name!r}]"
+                "empty it if it is missing, or read the column as categories, with "
+                f"--categories {name} or, in Python, text=[{name!r}]"
             )
         if all(parse_number(cell.replace(",", ".")) is not None for cell in present):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import http.client
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ class Dataset:
         target: name of the column to predict.
         task: what `infer_schema` needs to know about the target.
         description: one line.
+        categories: columns of numbers that were read as text.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Dataset:
     target: str
     task: Task
     description: str
+    categories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ def available() -> dict[str, DatasetInfo]:
 
 
 def load_dataset(
-    source: str, target: str | None = None, task: Task = "auto"
+    source: str,
+    target: str | None = None,
+    task: Task = "auto",
+    categories: Sequence[str] = (),
 ) -> Dataset:
     """Loads a data set by name, or a CSV file by path.
 
@@ -83,6 +88,7 @@ def load_dataset(
         target: column to predict; needed for a file, optional for a name.
         task: "auto", "regression" or "classification"; "auto" is what the registry
             says, or what `infer_schema` finds.
+        categories: columns whose numbers are names of groups (codes, postal codes).
 
     Returns:
         The data set.
@@ -102,7 +108,7 @@ def load_dataset(
         if not (path.suffix or path.name != source or path.exists()):
             message = unknown_name(f"no data set {source!r}", source, _REGISTRY)
             raise ValueError(f"{message}, or give the path of a .csv file")
-        columns = read_columns(path)
+        columns = read_columns(path, text=categories)
         if target is None:
             raise ValueError(
                 f"no target column given for {source}; name one of: "
@@ -111,12 +117,20 @@ def load_dataset(
         description = f"CSV file {path.name}"
     else:
         columns, description = info.load(), info.description
+        columns = read_columns(columns, text=categories)
         if target in (None, info.target) and task == "auto":
             task = info.task
         target = target or info.target
     if target not in columns:
         raise ValueError(unknown_name(f"no target column {target!r}", target, columns))
-    return Dataset(source, columns, target, task, description)
+    for name in categories:
+        if name not in columns:
+            raise ValueError(unknown_name(f"no column {name!r}", name, columns))
+        if name == target:
+            raise ValueError(
+                f"{name!r} is the target; for classes pass task 'classification'"
+            )
+    return Dataset(source, columns, target, task, description, tuple(categories))
 
 
 def _table(bunch: Any, target: str, labels: np.ndarray) -> Columns:

@@ -164,7 +164,10 @@ def _own_split(
     """Training, validation and test rows of the run; None if the table is another."""
     schema = fitted.encoder.schema
     try:
-        columns = load_dataset(name, config["target"], config["task"]).columns
+        dataset = load_dataset(
+            name, config["target"], config["task"], config.get("categories", ())
+        )
+        columns = dataset.columns
         same = infer_schema(columns, config["target"], task=config["task"]) == schema
     except (ValueError, OSError) as error:
         if not required:

@@ -65,7 +65,9 @@ def resume_run(
         return
     say(f"going on with {out}")
     if model == "nae":
-        dataset = load_dataset(data, asked["target"], asked["task"])
+        dataset = load_dataset(
+            data, asked["target"], asked["task"], asked["categories"]
+        )
         train_run(dataset, chosen, out, **how)
     else:
         train_image_run(load_images(data, seed=seed), chosen, out, **how)

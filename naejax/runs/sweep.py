@@ -125,7 +125,8 @@ def sweep_run(
             sizes["training"], len(schema.features), schema.target.kind
         )
         asked: dict[str, Any] = {"data": dataset.name, "target": dataset.target}
-        asked |= {"task": dataset.task, "model": "nae", "seeds": seeds}
+        asked |= {"task": dataset.task, "categories": list(dataset.categories)}
+        asked |= {"model": "nae", "seeds": seeds}
         asked["grid"] = {name: list(v) for name, v in (grid or GRID).items()}
         write_file(folder / "config.json", json_text(config(chosen, seed, **asked)))
         names = [*result.save(folder), MODEL_FILE, "metrics.json", "config.json"]

@@ -83,7 +83,8 @@ def train_run(
         True
     """
     schema = infer_schema(dataset.columns, dataset.target, task=dataset.task)
-    source = {"data": dataset.name, "target": dataset.target, "task": dataset.task}
+    source: dict[str, Any] = {"data": dataset.name, "target": dataset.target}
+    source |= {"task": dataset.task, "categories": list(dataset.categories)}
     source["model"] = "nae"
     how = {"overwrite": overwrite, "devices": devices, "seconds": checkpoint_seconds}
     asked = config(settings, seed, **source, how=how)
