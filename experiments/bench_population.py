@@ -135,12 +135,13 @@ def main():
     parser.add_argument("--quick", action="store_true", help="fewer members and steps")
     parser.add_argument("--members", type=int, default=64, help="a multiple of 8")
     options = parser.parse_args()
-    members = 16 if options.quick else options.members
+    members = 8 if options.quick else options.members
+    models = {"small": MODELS["small"]} if options.quick else MODELS
     data, device = make_data(), jax.devices()[0]
     print(f"{len(jax.devices())} x {device.device_kind}, {members} members")
     print(f"{'a step':8} {'one, ms':>9} {'all, ms':>9} {'all / (members x one)':>23}")
-    for name, model in MODELS.items():
-        steps, repeats = (5, 3) if options.quick else (10, 7)
+    for name, model in models.items():
+        steps, repeats = (2, 1) if options.quick else (10, 7)
         one, every = step_times(model, data, members, steps, repeats)
         share = every / (members * one)
         print(f"{name:8} {one:9.2f} {every:9.2f} {share:23.2f}", flush=True)

@@ -1,4 +1,4 @@
-"""Tables: read, described, encoded as numbers; images; and data sets by name."""
+"""Tables: read, described, encoded as numbers; images; texts; data sets by name."""
 
 from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
@@ -20,9 +20,12 @@ from naejax.data.table import (
     encode_training,
     fit_encoder,
 )
+from naejax.data.tfds_builders import TABLE_FILES, prepare_named, prepare_table
+from naejax.data.tfds_text import Texts, prepare_text, read_text
 
 __all__ = [
     "GENERATORS",
+    "TABLE_FILES",
     "Columns",
     "Dataset",
     "DatasetInfo",
@@ -34,6 +37,7 @@ __all__ = [
     "Synthetic",
     "TableEncoder",
     "Target",
+    "Texts",
     "available",
     "available_images",
     "decode_feature",
@@ -50,7 +54,11 @@ __all__ = [
     "make_lognormal_fields",
     "make_shapes",
     "make_synthetic",
+    "prepare_named",
+    "prepare_table",
+    "prepare_text",
     "read_columns",
+    "read_text",
     "split_images",
     "split_rows",
     "take_images",

@@ -19,6 +19,7 @@ from naejax.data.cells import (
     too_large,
 )
 from naejax.data.csvfile import read_csv
+from naejax.data.tfds_tables import read_table
 
 __all__ = ["Columns", "read_columns"]
 
@@ -32,9 +33,9 @@ def read_columns(source: Any, *, text: Collection[str] = ()) -> Columns:
     everywhere.
 
     Args:
-        source: path of a CSV file, a pandas or polars data frame, a mapping from name
-            to a sequence of B values, or a two-dimensional (B, F) array, whose columns
-            are then called x0, x1, ...
+        source: path of a CSV file or of a folder that TFDS prepared, a pandas or polars
+            data frame, a mapping from name to a sequence of B values, or a
+            two-dimensional (B, F) array, whose columns are then called x0, x1, ...
         text: names of columns to keep as text even if they hold numbers (codes, postal
             codes). Names that the table lacks are ignored.
 
@@ -50,6 +51,9 @@ def read_columns(source: Any, *, text: Collection[str] = ()) -> Columns:
         {'age': array([31., nan]), 'city': array(['Oslo', None], dtype=object)}
     """
     if isinstance(source, str | Path):
+        if Path(source).is_dir():
+            columns = read_table(source).columns
+            return {k: as_text(v) if k in text else v for k, v in columns.items()}
         return read_csv(Path(source), text=text)
     if isinstance(source, Mapping):
         names = _clean_names(source)

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,9 @@ from naejax.data.cells import (
 )
 
 
-def read_csv(path: Path, *, text: Collection[str] = ()) -> Columns:
+def read_csv(
+    path: Path, *, text: Collection[str] = (), names: Sequence[str] = ()
+) -> Columns:
     """Reads a CSV file into named, typed columns.
 
     A column is numeric when every cell that is not missing parses as a number, boolean
@@ -32,6 +34,7 @@ def read_csv(path: Path, *, text: Collection[str] = ()) -> Columns:
         path: a UTF-8 file with a header line; fields separated by comma, semicolon
             or tab.
         text: names of columns to keep as text even if they look like numbers.
+        names: of the columns, for a file without a header line.
 
     Returns:
         Column name -> array of shape (B,), in the order of the file.
@@ -46,11 +49,12 @@ def read_csv(path: Path, *, text: Collection[str] = ()) -> Columns:
         >>> read_csv(path)
         {'age': array([31., nan]), 'city': array(['Oslo', 'Bergen'], dtype=object)}
     """
-    names, rows = _split(path, _read_text(path))
+    given, (names, rows) = names, _split(path, _read_text(path), names)
     for line, row in rows:
         if len(row) != len(names):
+            who = "its table has" if given else "the header names"
             raise ValueError(
-                f"line {line} of {path} has {len(row)} cells, but the header names "
+                f"line {line} of {path} has {len(row)} cells, but {who} "
                 f"{len(names)} columns: repair or remove the line"
             )
     lines = [line for line, _ in rows]
@@ -78,13 +82,15 @@ def _read_text(path: Path) -> str:
     return content
 
 
-def _split(path: Path, content: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header names, and line number and cells of every row."""
+def _split(
+    path: Path, content: str, names: Sequence[str]
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Column names, and line number and cells of every row."""
     try:
         delimiter = max(
             ",;\t", key=lambda d: len(next(_rows(content, d, strict=False))[1])
         )
-        (_, header), *rows = _rows(content, delimiter, strict=True)
+        first, *rows = _rows(content, delimiter, strict=True)
     except StopIteration:
         raise ValueError(
             f"{path} is empty: expected a header line and rows of data"
@@ -92,11 +98,13 @@ def _split(path: Path, content: str) -> tuple[list[str], list[tuple[int, list[st
     except csv.Error as error:
         what = str(error).replace("\t", "\\t")
         raise ValueError(f"{path} is not a readable CSV file: {what}") from error
-    names = [name.strip() for name in header]
-    _check_header(path, names)
+    if names:
+        return list(names), [first, *rows]
+    header = [name.strip() for name in first[1]]
+    _check_header(path, header)
     if not rows:
         raise ValueError(f"{path} has a header line but no rows of data")
-    return names, rows
+    return header, rows
 
 
 def _rows(

@@ -12,6 +12,7 @@ import numpy as np
 from naejax.data.cells import Columns, unknown_name
 from naejax.data.columns import read_columns
 from naejax.data.schema import Task
+from naejax.data.tfds_tables import read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,8 @@ class Dataset:
         task: what `infer_schema` needs to know about the target.
         description: one line.
         categories: columns of numbers that were read as text.
+        parts: rows to train, to validate and to test on, in this order, where the
+            source has fixed them (see `split_rows`); else empty.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Dataset:
     task: Task
     description: str
     categories: tuple[str, ...] = ()
+    parts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,16 @@ def load_dataset(
     task: Task = "auto",
     categories: Sequence[str] = (),
 ) -> Dataset:
-    """Loads a data set by name, or a CSV file by path.
+    """Loads a data set by name, or a CSV file or a folder of TFDS by path.
 
     A registered name wins over a file of the same name; write ``./name`` for the file.
 
     Args:
-        source: a name listed by `available`, or the path of a CSV file.
-        target: column to predict; needed for a file, optional for a name.
+        source: a name listed by `available`, or the path of a CSV file, or of a folder
+            such as homes/1.0.0 (see `naejax.data.prepare_table`).
+        target: column to predict; needed for a file, optional for a name or a folder.
         task: "auto", "regression" or "classification"; "auto" is what the registry
-            says, or what `infer_schema` finds.
+            or the folder says, or what `infer_schema` finds.
         categories: columns whose numbers are names of groups (codes, postal codes).
 
     Returns:
@@ -102,18 +107,20 @@ def load_dataset(
         >>> wine.target, len(wine.columns), wine.columns["cultivar"][0]
         ('cultivar', 14, 'class_0')
     """
-    info = _REGISTRY.get(source)
-    if info is None:
-        path = Path(source)
+    info, parts, path = _REGISTRY.get(source), (), Path(source)
+    if info is None and path.is_dir():
+        table = read_table(path)
+        columns = read_columns(table.columns, text=categories)
+        description, parts = table.description, table.parts
+        if target in (None, table.target) and task == "auto":
+            task = table.task
+        target = _given(target or table.target, source, columns)
+    elif info is None:
         if not (path.suffix or path.name != source or path.exists()):
             message = unknown_name(f"no data set {source!r}", source, _REGISTRY)
             raise ValueError(f"{message}, or give the path of a .csv file")
         columns = read_columns(path, text=categories)
-        if target is None:
-            raise ValueError(
-                f"no target column given for {source}; name one of: "
-                f"{', '.join(columns)}"
-            )
+        target = _given(target, source, columns)
         description = f"CSV file {path.name}"
     else:
         columns, description = info.load(), info.description
@@ -130,7 +137,16 @@ def load_dataset(
             raise ValueError(
                 f"{name!r} is the target; for classes pass task 'classification'"
             )
-    return Dataset(source, columns, target, task, description, tuple(categories))
+    return Dataset(source, columns, target, task, description, tuple(categories), parts)
+
+
+def _given(target: str | None, source: str, columns: Columns) -> str:
+    """The target, which somebody must have named."""
+    if target is None:
+        raise ValueError(
+            f"no target column given for {source}; name one of: {', '.join(columns)}"
+        )
+    return target
 
 
 def _table(bunch: Any, target: str, labels: np.ndarray) -> Columns:

@@ -1,5 +1,7 @@
 """Training, validation and test rows of a table."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from naejax.data.cells import Columns
@@ -7,16 +9,18 @@ from naejax.data.schema import Schema
 
 
 def split_rows(
-    columns: Columns, schema: Schema, seed: int
+    columns: Columns, schema: Schema, seed: int, parts: Sequence[int] = ()
 ) -> tuple[Columns, Columns, Columns]:
     """Splits a table: 20 % test rows, then 12.5 % of the rest to validate on.
 
-    Classes keep their shares in every part.
+    Classes keep their shares in every part that is drawn.
 
     Args:
         columns: the table.
         schema: of the table.
         seed: of the shuffling.
+        parts: rows of training, validation and test that the source of the table has
+            fixed, in this order; those with 0 are drawn from training.
 
     Returns:
         Training, validation and test rows.
@@ -35,16 +39,17 @@ def split_rows(
 
     labels = None
     classes = schema.target.classes
+    starts = np.cumsum(parts or (schema.rows, 0))[:2]
+    rest, validation, test = np.split(np.arange(schema.rows), starts)
     if classes:
         texts, labels = np.unique(columns[schema.target.name], return_inverse=True)
-        counts = np.bincount(labels)
+        counts = np.bincount(labels[rest], minlength=len(texts))
         if counts.min() < 3:
             raise ValueError(
                 f"class {texts[counts.argmin()]!r} of {schema.target.name!r} has "
                 f"{counts.min()} rows, expected at least 3 (to train, validate and "
                 "test); merge it with another class or drop its rows"
             )
-    rows = np.arange(schema.rows)
 
     def split(rows: np.ndarray, share: float) -> list[np.ndarray]:
         return train_test_split(
@@ -54,8 +59,9 @@ def split_rows(
             stratify=None if labels is None else labels[rows],
         )
 
-    rest, test = split(rows, 0.2)
-    training, validation = split(rest, 0.125)
+    if not len(test):
+        rest, test = split(rest, 0.2)
+    training, validation = (rest, validation) if len(validation) else split(rest, 0.125)
 
     def take(part: np.ndarray) -> Columns:
         return {name: column[part] for name, column in columns.items()}

@@ -1,11 +1,8 @@
 """Images that TensorFlow Datasets has prepared, read without TensorFlow."""
 
-import contextlib
-import io
-import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +12,7 @@ import numpy as np
 from naejax.data.examples import ExampleReader
 from naejax.data.images import Images, ImageSource
 from naejax.data.streamed import must_stream
+from naejax.data.tfds_records import quiet
 
 SIDE = 64
 
@@ -102,7 +100,7 @@ def read_tfds(
         ((20, 28, 28, 1), 20)
     """
     spec = TFDS_IMAGES[name]
-    with _quiet():
+    with quiet():
         import tensorflow_datasets as tfds
 
         folder = data_dir or os.environ.get("TFDS_DATA_DIR")
@@ -161,7 +159,7 @@ def read_tfds_folder(
             f"no dataset_info.json in {folder}, expected a folder that TFDS prepared; "
             "name the folder of one version, such as my_images/1.0.0"
         )
-    with _quiet():
+    with quiet():
         import tensorflow_datasets as tfds
 
         builder = tfds.builder_from_directory(Path(folder))
@@ -183,19 +181,6 @@ def read_tfds_folder(
             ) from error
         spec = TFDS_IMAGES.get(builder.info.name, TFDSImages())
         return _read(builder.info, spec, splits, rows, seed, side, stream)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides what TFDS prints and logs about packages that are not needed."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 class _Split(NamedTuple):

@@ -178,7 +178,7 @@ def _own_split(
             "rows to explain with --data FILE.csv"
         ) from error
     if same:
-        split = split_rows(columns, schema, int(config["seed"]))
+        split = split_rows(columns, schema, int(config["seed"]), dataset.parts)
         parts = dict(zip(("training", "validation", "test"), split, strict=True))
         # The same cells in another order would be split otherwise.
         if _agree(evaluate_table(fitted, parts["test"]), metrics["test"]):

@@ -93,7 +93,9 @@ def sweep_run(
         seconds = time.perf_counter() - start
         pick = _pick(result, additivity, say)
         model = result.model(pick.row)
-        training, validation, test = split_rows(dataset.columns, schema, seed)
+        training, validation, test = split_rows(
+            dataset.columns, schema, seed, dataset.parts
+        )
         parts = {"training": training, "validation": validation, "test": test}
         sizes = {name: len(part[dataset.target]) for name, part in parts.items()}
         picked = {name: value_text(value) for name, value in pick.settings.items()}

@@ -95,7 +95,9 @@ def train_run(
         ) as folder,
     ):
         say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
-        training, validation, test = split_rows(dataset.columns, schema, seed)
+        training, validation, test = split_rows(
+            dataset.columns, schema, seed, dataset.parts
+        )
         sizes = {
             name: len(part[schema.target.name])
             for name, part in zip(

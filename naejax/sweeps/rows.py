@@ -61,7 +61,11 @@ def read_table(x: Any, y: Any, task: Task = "auto") -> tuple[Columns, str, Task]
 
 
 def split_table(
-    columns: Columns, schema: Schema, test: Columns | None, seed: int
+    columns: Columns,
+    schema: Schema,
+    test: Columns | None,
+    seed: int,
+    fixed: tuple[int, ...] = (),
 ) -> Parts:
     """Training, validation and test rows.
 
@@ -70,6 +74,7 @@ def split_table(
         schema: of the table.
         test: test rows; None: a fifth of the table (`naejax.data.split_rows`).
         seed: of the split.
+        fixed: rows of the parts, where the source of the table says them.
 
     Returns:
         The three parts.
@@ -85,7 +90,7 @@ def split_table(
         [70, 10, 80]
     """
     if test is None:
-        return split_rows(columns, schema, seed)
+        return split_rows(columns, schema, seed, fixed)
     for name in columns:
         if name not in test:
             raise ValueError(

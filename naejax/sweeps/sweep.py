@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from naejax.data.cells import Columns
+from naejax.data.datasets import Dataset
 from naejax.data.schema import Schema, Task, infer_schema
 from naejax.explain.additive import model_additivity
 from naejax.settings import Settings
@@ -80,7 +81,8 @@ def sweep(
     own = list(range(seeds)) if isinstance(seeds, int) else [int(s) for s in seeds]
     if not own or len(set(own)) < len(own):
         raise ValueError(f"seeds are {seeds!r}, expected different ones, at least one")
-    parts = split_table(columns, schema, _read_test(test, y, target), seed)
+    fixed = X.parts if isinstance(X, Dataset) else ()
+    parts = split_table(columns, schema, _read_test(test, y, target), seed, fixed)
     start, rows = time.perf_counter(), []
     for program in programs:
         scalars = {
