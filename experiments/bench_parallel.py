@@ -171,7 +171,7 @@ def main():
     if options.work:
         work(options.work)
         return
-    count, epochs = (1_024, 2) if options.quick else (14_448, 12)
+    count, epochs = (1_024, 3) if options.quick else (14_448, 12)
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {count:,} rows")
     more, plain = overhead(count, epochs, rounds=1 if options.quick else 7)
     steps = count // 256

@@ -107,7 +107,8 @@ def load_dataset(
         >>> wine.target, len(wine.columns), wine.columns["cultivar"][0]
         ('cultivar', 14, 'class_0')
     """
-    info, parts, path = _REGISTRY.get(source), (), Path(source)
+    info, path = _REGISTRY.get(source), Path(source)
+    parts: tuple[int, ...] = ()
     if info is None and path.is_dir():
         table = read_table(path)
         columns = read_columns(table.columns, text=categories)

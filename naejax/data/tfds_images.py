@@ -12,7 +12,7 @@ import numpy as np
 from naejax.data.examples import ExampleReader
 from naejax.data.images import Images, ImageSource
 from naejax.data.streamed import must_stream
-from naejax.data.tfds_records import quiet
+from naejax.data.tfds_records import open_folder, quiet
 
 SIDE = 64
 
@@ -154,15 +154,8 @@ def read_tfds_folder(
         Traceback (most recent call last):
         ValueError: no dataset_info.json in nowhere, expected a folder ...
     """
-    if not (Path(folder) / "dataset_info.json").is_file():
-        raise ValueError(
-            f"no dataset_info.json in {folder}, expected a folder that TFDS prepared; "
-            "name the folder of one version, such as my_images/1.0.0"
-        )
+    builder = open_folder(folder)
     with quiet():
-        import tensorflow_datasets as tfds
-
-        builder = tfds.builder_from_directory(Path(folder))
         there = list(builder.info.splits)
         first = "train" if "train" in there else there[0] if len(there) == 1 else None
         if first is None:
@@ -172,13 +165,7 @@ def read_tfds_folder(
             )
         other = [name for name in ("test", "validation") if name in there]
         names = [first, *[name for name in other if name != first][:1]]
-        try:
-            splits = _open(builder, names)
-        except NotImplementedError as error:
-            raise ValueError(
-                f"{folder} holds {builder.info.file_format.value} files, expected "
-                "array_record; prepare it again with file_format='array_record'"
-            ) from error
+        splits = _open(builder, names)
         spec = TFDS_IMAGES.get(builder.info.name, TFDSImages())
         return _read(builder.info, spec, splits, rows, seed, side, stream)
 
