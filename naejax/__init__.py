@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from naejax import interop
+    from naejax import data, explain, interop
     from naejax.artifact import load, save
     from naejax.estimators import NAEClassifier, NAERegressor
     from naejax.models import backbones
@@ -52,6 +52,8 @@ _PLACES = {
     "TrainingPreemptedError": "train.checkpoint",
     "backbones": "models",
     "contribution_range": "models.nae",
+    "data": "",
+    "explain": "",
     "export": "stablehlo",
     "fit": "train.loop",
     "interop": "",
@@ -66,6 +68,7 @@ _PLACES = {
     "sweep": "sweeps",
     "to_numpy_predictor": "serving",
 }
+_MODULES = ("backbones", "data", "explain", "interop", "losses", "penalties")
 
 __all__ = [
     "NAE",
@@ -85,6 +88,8 @@ __all__ = [
     "TrainingPreemptedError",
     "backbones",
     "contribution_range",
+    "data",
+    "explain",
     "export",
     "fit",
     "interop",
@@ -105,7 +110,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'naejax' has no attribute {name!r}")
     place = f"naejax.{_PLACES[name]}".removesuffix(".")
-    if name in ("backbones", "interop", "losses", "penalties"):
+    if name in _MODULES:
         value: Any = importlib.import_module(f"{place}.{name}")
     else:
         value = getattr(importlib.import_module(place), name)

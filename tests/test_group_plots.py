@@ -146,6 +146,12 @@ def test_bias_is_a_bar():
     assert row[-1].get_title() == "sum = +2.50"
 
 
+def test_numbers_are_names_of_classes_too():
+    x, output = example([[1.0, 2.0]])
+    figure = plot_groups(x, output, classes=range(3), y=np.array([2]))
+    assert {"2", "true"} <= {text.get_text() for text in rows(figure)[0][0].texts}
+
+
 def test_words_of_classes():
     x, output = example([[1.0], [2.0]])
     figure = plot_groups(x, output, classes=CLASSES, y=np.array([0, 2]))
@@ -316,8 +322,8 @@ X, OUTPUT = example([[1.0, 2.0], [3.0, 4.0]])
         ({"x": X[:1]}, r"x has shape \(1, 6, 6, 3\) and the masks \(2, 2, 6, 6\)"),
         ({"x": X[..., None]}, r"expected \(2, 6, 6\) with or without channels"),
         ({"classes": CLASSES[:2]}, "got 2 names for 3 outputs, expected 3"),
-        ({"classes": ()}, "either the names of the classes or of the targets"),
-        ({"targets": CLASSES}, "either the names of the classes or of the targets"),
+        ({"classes": ()}, "neither classes nor targets, expected .* each of 3 outputs"),
+        ({"targets": CLASSES}, "both classes and targets, expected either"),
         ({"y": np.zeros(3, int)}, r"y has shape \(3,\), expected \(2,\)"),
         ({"y": np.array([0, 3])}, "y goes from 0 to 3, expected .* 3 classes"),
         (

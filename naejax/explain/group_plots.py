@@ -86,6 +86,7 @@ def plot_groups(
         ['', 'input', '+0.75', '+0.25', 'sum = +1.00']
     """
     x, output = np.asarray(x), SOPOutput(*map(np.asarray, output))
+    classes, targets = list(map(str, classes)), list(map(str, targets))
     chosen = list(range(min(6, len(x))) if examples is None else examples)
     _check(x, output, classes, targets, y, parts, chosen, max_groups)
     spatial = output.masks.shape[2:]
@@ -155,7 +156,11 @@ def _check(
             f"parts has shape {parts.shape}, expected {count} examples of {spatial}"
         )
     if bool(classes) == bool(targets):
-        raise ValueError("expected either the names of the classes or of the targets")
+        got = "both classes and" if classes else "neither classes nor"
+        raise ValueError(
+            f"got {got} targets, expected either the names of the classes or of the "
+            f"targets: pass one of them, a name for each of {num_outputs} outputs"
+        )
     wanted = 2 if classes and num_outputs == 1 else num_outputs
     if len(classes or targets) != wanted:
         raise ValueError(
