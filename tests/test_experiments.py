@@ -34,6 +34,9 @@ def publish(module, monkeypatch, tmp_path):
 def test_the_page_shows_every_script_and_figure_that_there_is():
     scripts = {path.name for path in EXPERIMENTS.glob("*.py")}
     helpers = {
+        "part_maps.py",
+        "part_measures.py",
+        "part_pictures.py",
         "publish.py",
         "real_tables.py",
         "synthetic_models.py",
