@@ -1,8 +1,8 @@
 """Exact errors of feature and group attributions on two polynomials over {0, 1}^d.
 
-Command: python experiments/sop_theory.py [--out theory.png] [--largest 20] [--quick]
+Command: python experiments/sop_theory.py [--publish | --out FOLDER] [--quick]
 Time: about 10 seconds on two cores.
-Expected: the best attribution per feature errs by C(d, d // 2) - 1 in total on the
+Score: the best attribution per feature errs by C(d, d // 2) - 1 in total on the
 monomial and by 2^(d / 3 + 1) on the binomial from d = 6 on; one group per monomial: 0.
 
 With x = (1, ..., 1), x_S = x outside of which features are 0, the total over all 2^d
@@ -16,13 +16,15 @@ groups inside S, deletion those of groups that meet S. The monomial is the produ
 all features; the binomial prod(A, B) + prod(B, C) for three equal parts A, B, C.
 """
 
-import argparse
 from math import comb
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from publish import at_least_one, deliver, make_parser, table
 from scipy.optimize import linprog
+
+from naejax.explain.figure import new_figure
 
 # A subset, and a monomial too, is a whole number whose bit i stands for feature i. An
 # array over subsets has 2^d entries, in the order of those numbers.
@@ -205,10 +207,8 @@ def log_fit(sizes, totals):
     return np.polyfit(list(sizes), np.log(totals), 1)
 
 
-def draw(tables, path):
+def draw(tables):
     """Total errors against d; the axis is logarithmic from 1 on and holds 0."""
-    from matplotlib.figure import Figure
-
     # Colours of Okabe and Ito, told apart by markers too.
     styles = {
         "Shapley": {"color": "#0072B2", "marker": "o", "linewidth": 4, "alpha": 0.5},
@@ -217,43 +217,48 @@ def draw(tables, path):
         "best per feature": {"color": "#000000", "marker": "^"},
         "groups": {"color": "#D55E00", "marker": "D"},
     }
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = new_figure(figsize=(9, 3.6), dpi=80)
     axes = figure.subplots(1, len(tables), sharey=True, squeeze=False)[0]
-    for ax, (name, table) in zip(axes, tables.items(), strict=True):
+    for ax, (name, rows) in zip(axes, tables.items(), strict=True):
         for label, style in styles.items():
-            totals = [row[label] for row in table.values()]
-            ax.plot(list(table), totals, label=label, markersize=5, **style)
+            totals = [row[label] for row in rows.values()]
+            ax.plot(list(rows), totals, label=label, markersize=5, **style)
         ax.set_yscale("symlog", linthresh=1)
         ax.set(title=name, xlabel="features d")
-        ax.set_xticks(list(table)[:: 1 + len(table) // 10])
+        ax.set_xticks(list(rows)[:: 1 + len(rows) // 10])
         ax.grid(alpha=0.3)
     axes[0].set_ylabel("total error over all subsets")
     axes[0].legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    return figure
+
+
+def errors_table(name, rows):
+    """A line for every number of features, and what the best ones grow like."""
+    closed_form = CASES[name]["closed form"]
+    lines = [
+        [d, *(f"{number:,.1f}" for number in row.values()), f"{closed_form(d):,}"]
+        for d, row in rows.items()
+    ]
+    labels = next(iter(rows.values()))
+    slope, intercept = log_fit(rows, [row["best per feature"] for row in rows.values()])
+    return (
+        f"{name[0].upper()}{name[1:]}; the best per feature err by about "
+        f"exp({slope:.3f} d {intercept:+.3f}):\n\n"
+        f"{table(['d', *labels, 'best, closed form'], lines)}"
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", help="PNG for the curves; none by default")
-    parser.add_argument("--largest", type=int, default=20, help="largest d")
-    parser.add_argument("--quick", action="store_true", help="d up to 9, seconds")
+    parser = make_parser(__doc__)
+    parser.add_argument("--largest", type=at_least_one, default=20, help="d, from 3")
     options = parser.parse_args()
-    largest = 9 if options.quick else options.largest
-    tables = {}
-    for name, case in CASES.items():
-        table = tables[name] = {d: errors(name, d) for d in case["sizes"](largest)}
-        labels = *next(iter(table.values())), "closed form"
-        print(f"{name}: total error\n  d", *(f"{label:>20}" for label in labels))
-        for d, row in table.items():
-            numbers = *row.values(), case["closed form"](d)
-            print(f"{d:3}", *(f"{number:20.2f}" for number in numbers))
-        best = [row["best per feature"] for row in table.values()]
-        slope, intercept = log_fit(table, best)
-        print(f"best per feature: about exp({slope:.3f} d {intercept:+.3f})\n")
-    if options.out:
-        draw(tables, options.out)
+    largest = 9 if options.quick else max(options.largest, 3)
+    tables = {
+        name: {d: errors(name, d) for d in case["sizes"](largest)}
+        for name, case in CASES.items()
+    }
+    text = "\n\n".join(errors_table(name, rows) for name, rows in tables.items())
+    deliver(options, "sop_theory", text, {"sop_theory": draw(tables)})
 
 
 if __name__ == "__main__":
