@@ -9,10 +9,12 @@ from typing import NoReturn
 
 import tyro
 
-from naejax.commands import Datasets, Explain, Predict, Sweep, Train
+from naejax.commands import Datasets, Explain, Predict, Prepare, Sweep, Train
 from naejax.compiled import keep_compiled_programs
 from naejax.runs.distributed import leave
 from naejax.train.checkpoint import TrainingPreemptedError
+
+Command = Train | Predict | Explain | Sweep | Prepare | Datasets
 
 _TERMINATED = 143  # what a shell says of a process that SIGTERM ended
 _BOXES = re.compile("[\u2500-\u257f]+")
@@ -46,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         leave(130)
 
 
-def _parse(arguments: Sequence[str]) -> Train | Predict | Explain | Sweep | Datasets:
+def _parse(arguments: Sequence[str]) -> Command:
     """Reads the command line; tyro's boxed messages become one line."""
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
             return tyro.cli(
-                Train | Predict | Explain | Sweep | Datasets,
+                Command,
                 args=list(arguments),
                 prog="naejax",
                 description="Models that explain themselves: Neural Additive Experts "

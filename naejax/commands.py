@@ -7,6 +7,7 @@ import tyro
 
 from naejax.data.datasets import DatasetInfo, available, load_dataset
 from naejax.data.image_sets import ImageInfo, available_images, load_images
+from naejax.data.tfds_builders import prepare_named, prepare_table
 from naejax.runs import (
     explain_run,
     predict_run,
@@ -52,8 +53,8 @@ class Train:
     """Train a model that explains itself; leave a folder with scores and a picture.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), path of a CSV file (nae), or
-            of an .npz file with images x and targets y (sop).
+        data: name of a data set (see `naejax datasets`), path of a CSV file (nae), of
+            an .npz file with images x and targets y (sop), or of a folder of TFDS.
         out: folder for the model, its scores, its history and a picture of it.
         resume: go on with the unfinished run of that folder; instead of all others.
         model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
@@ -198,7 +199,8 @@ class Sweep:
     """Train models over a grid of settings side by side; draw accuracy by additivity.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), or path of a CSV file.
+        data: name of a data set (see `naejax datasets`), or path of a CSV file or of a
+            folder of TFDS.
         out: folder for the table, the picture and the picked model.
         grid: settings and their values, such as expert-variance=0,0.1,10
             num-experts=8,32 hidden=32x32,64x64; all combinations are trained. Left
@@ -246,6 +248,50 @@ class Sweep:
             devices=self.devices,
             overwrite=self.overwrite,
         )
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Prepare a table for TensorFlow Datasets, in a folder that --data takes, too.
+
+    Attributes:
+        data: path of a CSV file, or name of a data set (see `naejax datasets`).
+        out: folder of all data sets; the table goes to OUT/NAME/VERSION.
+        name: of the data set: small letters, digits and underscores.
+        known: --name is california, bike, adult, year, credit, mimic2 or mimic3, and
+            --data the file that its authors hand out.
+        version: three numbers.
+        target: column to predict; needed for a CSV file.
+        task: what the target is; auto reads it off the column.
+        categories: columns whose numbers are names of groups, such as codes.
+        splits: shares of rows to draw, such as train 0.7 validation 0.1 test 0.2; left
+            out, all are in train.
+        split_column: column that says train, validation or test for every row.
+        seed: of the draw.
+    """
+
+    data: str
+    out: str
+    name: str
+    known: Flag = False
+    version: str = "1.0.0"
+    target: str | None = None
+    task: Literal["auto", "regression", "classification"] = "auto"
+    categories: tuple[str, ...] = ()
+    splits: dict[str, float] = field(default_factory=dict)
+    split_column: str | None = None
+    seed: int = 0
+
+    def run(self) -> None:
+        """Writes the folder."""
+        options = asdict(self) | {"folder": self.out, "splits": self.splits or None}
+        source, _, known = (options.pop(name) for name in ("data", "out", "known"))
+        if not known:
+            print(prepare_table(source, **options))
+        elif self == Prepare(source, self.out, self.name, True):
+            print(prepare_named(self.name, source, folder=self.out))
+        else:
+            raise ValueError("--known says the target and the rest; leave them out")
 
 
 @dataclass(frozen=True)

@@ -195,9 +195,15 @@ def test_text_keeps_codes_as_they_are_written(tmp_path):
     assert in_memory["y"].tolist() == ["0.5", "1", "2"]
 
 
-@pytest.mark.parametrize("path", ["missing.csv", "."])
-def test_no_such_file_or_a_folder(tmp_path, path):
-    with pytest.raises(ValueError, match=r"cannot read .*expected a CSV file"):
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("missing.csv", r"cannot read .*expected a CSV file"),
+        (".", r"no dataset_info.json in .*, expected a folder that TFDS prepared"),
+    ],
+)
+def test_no_such_file_or_a_folder(tmp_path, path, message):
+    with pytest.raises(ValueError, match=message):
         read_columns(tmp_path / path)
 
 

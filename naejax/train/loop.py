@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tqdm.auto import tqdm
 
 from naejax.objectives import losses
 from naejax.train.batch import make_batch
@@ -23,7 +22,7 @@ from naejax.train.memory import estimate_run, require_memory, usual_budget
 from naejax.train.order import epoch_shape
 from naejax.train.parallel import choose_devices, over_processes
 from naejax.train.programs import find_programs
-from naejax.train.progress import Progress
+from naejax.train.progress import Progress, progress_bar
 from naejax.train.result import FitResult
 from naejax.train.shards import Plan, plan_shards
 from naejax.train.shares import Shares, plan_shares
@@ -177,7 +176,7 @@ def fit(
     )
     silent = not progress or jax.process_index() > 0
     with (
-        tqdm(total=epochs, unit="epoch", disable=silent, dynamic_ncols=True) as bar,
+        progress_bar(epochs, silent=silent) as bar,
         keep_checkpoints(checkpoints, what) as keeper,
     ):
         begin = keeper.restore(start)

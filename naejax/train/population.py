@@ -8,7 +8,6 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jax.typing import ArrayLike
-from tqdm.auto import tqdm
 
 from naejax.objectives import losses
 from naejax.train.batch import make_batch
@@ -18,6 +17,7 @@ from naejax.train.member_training import GroupTraining, Standing
 from naejax.train.members import MemberPrograms, Scalars
 from naejax.train.order import epoch_shape
 from naejax.train.parallel import choose_devices
+from naejax.train.progress import progress_bar
 from naejax.train.result import TrainingDivergedError
 
 _CHUNK_STEPS = 256
@@ -144,12 +144,7 @@ def fit_population(
     variables, *_ = members = jax.device_get(members)
     ledger = Ledger(programs, variables, scalars.learning_rate, epoch_steps)
     is_early = True
-    with tqdm(
-        total=epochs * len(groups),
-        unit="epoch",
-        disable=not progress,
-        dynamic_ncols=True,
-    ) as bar:
+    with progress_bar(epochs * len(groups), silent=not progress) as bar:
         try:
             for group in groups:
                 ledger.begin(group)
@@ -169,7 +164,7 @@ def fit_population(
     return ledger.result("early" if is_early else "finished")
 
 
-def _show(bar: tqdm, standing: Standing) -> None:
+def _show(bar: Any, standing: Standing) -> None:
     """Moves the progress bar on by an epoch."""
     if standing.trained.any():
         loss = standing.losses[standing.trained].mean()

@@ -1,5 +1,6 @@
-"""How far a training has come: all that is needed to go on from there."""
+"""How far a training has come: all that is needed to go on from there, and a bar."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,3 +32,24 @@ class Progress(NamedTuple):
     steps: int
     history: list[dict[str, float | int | None]]
     stopped: str
+
+
+def progress_bar(epochs: int, *, silent: bool) -> Any:
+    """A bar that fits the place: a terminal, a notebook, or one without widgets.
+
+    Args:
+        epochs: its length.
+        silent: whether to show nothing.
+
+    Returns:
+        The bar of tqdm.
+
+    Example:
+        >>> with progress_bar(3, silent=True) as bar:
+        ...     bar.update()
+    """
+    with warnings.catch_warnings():
+        # Jupyter without ipywidgets: a bar of text will do, also where none is shown.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from tqdm.auto import tqdm
+    return tqdm(total=epochs, unit="epoch", disable=silent, dynamic_ncols=True)
