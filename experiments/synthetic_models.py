@@ -71,8 +71,27 @@ def make_tasks(names=tuple(GENERATORS)):
     return [make_task(name) for name in names]
 
 
-def train(model, tasks, strengths, seeds, epochs, progress=True):
+def train(
+    model,
+    tasks,
+    strengths,
+    seeds,
+    epochs,
+    progress=True,
+    penalty="expert_variance",
+    others=None,
+):
     """Trains all tasks x strengths x seeds in one program.
+
+    Args:
+        model: of all of them.
+        tasks: with equally many features.
+        strengths: of the penalty.
+        seeds: how many.
+        epochs: over the training rows.
+        progress: whether to show a progress bar.
+        penalty: its name.
+        others: strengths of other penalties, the same for all.
 
     Returns:
         Variables with leading axes (tasks, strengths, seeds).
@@ -96,7 +115,7 @@ def train(model, tasks, strengths, seeds, epochs, progress=True):
         ),
         first[:, None] + np.arange(TRAIN),
         validation_rows=first[:, None] + np.arange(TRAIN, TRAIN + CHECK),
-        penalties={"expert_variance": strength},
+        penalties={**(others or {}), penalty: strength},
         learning_rate=0.02,
         weight_decay=1e-4,
         epochs=epochs,
