@@ -95,6 +95,13 @@ def test_one_linear_expert_predicts_a_row_of_ime(baseline):
     params = method.init(jax.random.key(0), X[:1])
     experts = params["params"]["experts"]
     each = X @ np.asarray(experts["kernel"]) + np.asarray(experts["bias"])
+    gate = {"params": {"gate": {**params["params"]["gate"]}, "experts": experts}}
+    # The gate's last layer says: expert 1, whatever the row.
+    bias = np.array([0.0, 9.0, 0.0, 0.0], np.float32)
+    last = params["params"]["gate"]["Dense_1"]
+    gate["params"]["gate"]["Dense_1"] = {"kernel": 0 * last["kernel"], "bias": bias}
+    assert np.allclose(method.predict(gate, X), each[:, 1], atol=1e-5)
+    assert method.note(gate, X) == pytest.approx(1)
     found = np.asarray(method.predict(params, X))
     assert (np.abs(found[:, None] - each).min(axis=1) < 1e-5).all()
     assert 1 <= method.note(params, X) <= 3
@@ -149,15 +156,14 @@ def test_networks_of_groups_see_their_columns_only(baseline):
     _, weights = model.apply(params, X)
     assert ((np.asarray(weights) > 0).sum(axis=1) == 2).all()
     assert (weights.sum(axis=1) <= 1 + 1e-6).all()
-    # With a router that sees nothing, a column moves no group but its own.
-    blind = jax.tree.map(lambda a: a, params)
-    blind["params"]["MLP_0"] = jax.tree.map(jnp.zeros_like, params["params"]["MLP_0"])
-    moved = X.copy()
-    moved[:, 3] += 1
-    before, chosen = model.apply(blind, X)
-    after, _ = model.apply(blind, moved)
-    changed = np.abs(after - before) > 1e-7
-    assert changed.any() and not changed[np.asarray(chosen)[:, 2] == 0].any()
+    # A router that sees nothing and takes groups 0 and 1: what others see is no matter.
+    router = jax.tree.map(jnp.zeros_like, params["params"]["MLP_0"])
+    router["Dense_1"]["bias"] = jnp.array([2.0, 1.0, 0.0])
+    blind = {"params": {**params["params"], "MLP_0": router}}
+    before = model.apply(blind, X)[0]
+    for column, is_seen in enumerate([True, True, True, False]):
+        after = model.apply(blind, X + np.eye(4, dtype=np.float32)[[column]])[0]
+        assert (np.abs(after - before).max() > 1e-4) == is_seen
 
 
 def test_nam_is_additive_and_nae_is_not(baseline):
