@@ -63,6 +63,20 @@ def test_additivity_is_the_share_of_the_best_additive_function(module, name):
     assert found == pytest.approx(expected, abs=0.001 if expected == 1 else 0.06)
 
 
+def test_additivity_of_many_models_is_that_of_each(module):
+    additivity = module("table_models").additivity
+    x, x_test = rows(500, 0), rows(400, 1)
+    some = [FUNCTIONS["product"][0], FUNCTIONS["half"][0]]
+    scores, test_scores = (
+        np.column_stack([function(part) for function in some]) for part in (x, x_test)
+    )
+    found = additivity(scores, x, test_scores, x_test)
+    assert found.shape == (2,)
+    for i, one in enumerate(found):
+        alone = additivity(scores[:, i], x, test_scores[:, i], x_test)
+        assert one == pytest.approx(alone, abs=1e-9)
+
+
 def test_a_level_that_only_test_rows_have_changes_nothing(module):
     x, x_test = rows(500, 0), rows(500, 1)
     x = x[x["level"] != "c"]

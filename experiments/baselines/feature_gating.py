@@ -33,7 +33,7 @@ class FeatureGating(nn.Module):
             logits += jax.random.logistic(key, logits.shape)
         soft = nn.sigmoid(logits / TEMPERATURE)
         hard = (soft > THRESHOLD).astype(soft.dtype)
-        mask = hard + soft - jax.lax.stop_gradient(soft)
+        mask = hard + (soft - jax.lax.stop_gradient(soft))
         bias = self.param("bias", nn.initializers.zeros, ())
         sums = (mask * columns).sum(axis=1) / jnp.maximum(mask.sum(axis=1), 1)
         return bias + sums, mask

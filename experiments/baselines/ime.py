@@ -46,7 +46,7 @@ def likelihood(forecasts, logits, y):
 
 
 def utilisation(weights):
-    """0 if all weight goes where nothing is missing, (1 - exp(-k)) / J if to one."""
+    """Least, exp(-k / J) - exp(-k), where all of the J experts get the same weight."""
     means = weights.mean(axis=0)
     return (jnp.exp(-UTILISATION * means) - jnp.exp(-UTILISATION)).mean()
 

@@ -10,9 +10,15 @@ from naejax import NAE, penalties
 
 
 def nae(expert_variance, num_experts=8, hidden=(64, 64)):
-    """NAE with two active experts; its note is how unevenly experts are used."""
+    """NAE with two active experts; its note is the mean width of a context range."""
     model = NAE(num_experts=num_experts, top_k=2, hidden=hidden)
-    return _method(model, {"expert_variance": expert_variance})
+
+    def width(params, x):
+        experts = model.apply(params, x).experts
+        return (experts.max(axis=2) - experts.min(axis=2)).mean()
+
+    method = _method(model, {"expert_variance": expert_variance})
+    return method._replace(note=width, note_name="sd, range of a column")
 
 
 def nam(concurvity=0.0, hidden=(64, 64)):

@@ -1,6 +1,7 @@
 """One trainer for all related methods: learning rates and seeds side by side."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -55,6 +56,7 @@ def squared(prediction: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.square(prediction - y).mean()
 
 
+@partial(jax.jit, static_argnames=("method", "rates", "seeds", "epochs", "batch_size"))
 def train(
     method: Method,
     data: tuple,
@@ -64,12 +66,13 @@ def train(
     epochs: int,
     batch_size: int = 128,
 ) -> tuple[Any, jax.Array]:
-    """Adam with a cosine schedule on minibatches, in one program.
+    """Adam with a cosine schedule on minibatches, one program for equal shapes.
 
     Args:
         method: the model.
         data: rows x (N, F) and standardised targets y (N,).
-        validation: likewise; the epoch with the least squared error there is kept.
+        validation: likewise; the epoch with the least squared error there is kept,
+            which later losses start from.
         rates: highest learning rates.
         seeds: how many.
         epochs: over the rows, of each of the losses.
@@ -78,7 +81,7 @@ def train(
     Returns:
         Parameters with leading axes (rates, seeds), and their validation errors.
     """
-    x, y = map(jnp.asarray, data)
+    x, y = data
     steps = max(1, len(x) // batch_size)
     optimizer = optax.adam(optax.cosine_decay_schedule(1.0, steps * epochs))
 
@@ -107,9 +110,9 @@ def train(
 
     def member(rate, key):
         first, *rest = jax.random.split(key, 1 + len(method.losses))
-        best = method.init(first, x[:1])
+        best, least = method.init(first, x[:1]), jnp.inf
         for loss, key in zip(method.losses, rest, strict=True):
-            carry = best, optimizer.init(best), best, jnp.inf
+            carry = best, optimizer.init(best), best, least
             (_, _, best, least), _ = jax.lax.scan(
                 lambda carry, key, loss=loss: run_epoch(loss, rate, carry, key),
                 carry,
@@ -119,4 +122,4 @@ def train(
 
     members = jax.vmap(jax.vmap(member, (None, 0)), (0, None))
     keys = jax.random.split(jax.random.key(0), seeds)
-    return jax.jit(members)(jnp.array(rates), keys)
+    return members(jnp.array(rates), keys)
