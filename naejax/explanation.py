@@ -135,7 +135,7 @@ class Explanation:
         Returns:
             A pandas DataFrame with the columns of `naejax.tabular.predict_table`:
             ``prediction``, for classes ``probability:CLASS``, then ``bias`` and
-            ``contribution:FEATURE``; with several outputs one of each per class.
+            ``contribution:FEATURE`` as float64; with several outputs, for each class.
 
         Raises:
             ImportError: pandas is not installed.
@@ -149,7 +149,8 @@ class Explanation:
                 "or use naejax.tabular.predict_table"
             ) from error
         parts = name_parts(self.fitted, self.prediction, self.bias, self.contributions)
-        return pandas.DataFrame(parts)
+        frame = pandas.DataFrame(parts)
+        return frame.astype(dict.fromkeys(frame.select_dtypes("number"), np.float64))
 
     def plot(
         self,

@@ -178,3 +178,10 @@ def test_masking_is_for_training_only(rate):
     rngs = {"dropout": jax.random.key(2)}
     trained = apply(variables, x, train=True, rngs=rngs).prediction
     assert np.array_equal(plain, trained) == (rate == 0.0)
+
+
+def test_a_network_of_scores_alone_can_be_masked():
+    model, x = PatchMasked(nn.Dense(3), (2,)), np.ones((5, 4), np.float32)
+    variables = model.init(jax.random.key(0), x)
+    wanted = nn.Dense(3).apply({"params": variables["params"]["model"]}, x)
+    np.testing.assert_array_equal(model.apply(variables, x).prediction, wanted)

@@ -93,6 +93,7 @@ def test_frame_is_the_predicted_table(explained):
     assert list(frame.columns) == list(wanted)
     for name, column in wanted.items():
         np.testing.assert_array_equal(frame[name].to_numpy(), column)
+    assert set(frame.select_dtypes("number").dtypes) == {np.dtype(np.float64)}
     predicted = model.predict(table(40)).astype(frame["prediction"].to_numpy().dtype)
     if found.classes:
         assert (frame["prediction"] == predicted.astype(str)).all()

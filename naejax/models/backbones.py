@@ -36,8 +36,39 @@ def from_function(
         (4, 2)
     """
     return Backbone(
-        lambda params, x: _as_output(function(params, x)), params, class_weights
+        lambda params, x: as_output(function(params, x)), params, class_weights
     )
+
+
+def as_output(result: Any) -> BackboneOutput:
+    """What a backbone's function or module returned, as a record.
+
+    Args:
+        result: as `from_function` says.
+
+    Returns:
+        The record.
+
+    Raises:
+        ValueError: if the scores are not (B, C).
+
+    Example:
+        >>> as_output(np.ones((4, 2))).scores.shape
+        (4, 2)
+    """
+    if isinstance(result, BackboneOutput):
+        output = result
+    elif isinstance(result, tuple) and len(result) <= 3:
+        output = BackboneOutput(*result)
+    else:
+        output = BackboneOutput(result)
+    if getattr(output.scores, "ndim", None) != 2:
+        found = getattr(output.scores, "shape", type(output.scores).__name__)
+        raise ValueError(
+            f"the backbone returned {found}, expected scores of shape (examples, "
+            "outputs), or a tuple (scores, pooled, features)"
+        )
+    return output
 
 
 def from_linen(
@@ -171,23 +202,6 @@ def from_torch(module: Any, class_weights: Any = None) -> Backbone:
     if class_weights is not None and hasattr(class_weights, "detach"):
         class_weights = class_weights.detach().numpy()
     return from_function(lambda params, x: call(x), {}, class_weights)
-
-
-def _as_output(result: Any) -> BackboneOutput:
-    """What a backbone's function returned, as a record."""
-    if isinstance(result, BackboneOutput):
-        output = result
-    elif isinstance(result, tuple) and len(result) <= 3:
-        output = BackboneOutput(*result)
-    else:
-        output = BackboneOutput(result)
-    if getattr(output.scores, "ndim", None) != 2:
-        found = getattr(output.scores, "shape", type(output.scores).__name__)
-        raise ValueError(
-            f"the backbone returned {found}, expected scores of shape (examples, "
-            "outputs), or a tuple (scores, pooled, features)"
-        )
-    return output
 
 
 def _torch_outputs(result: Any) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from naejax.models.backbones import as_output
 from naejax.ops.chunks import map_chunks, must_unroll
 from naejax.ops.grouping import upsample_nearest
 from naejax.ops.precision import at_least_float32
@@ -32,7 +33,7 @@ class PatchMasked(nn.Module):
     rest becomes 0. In prediction nothing is masked.
 
     Attributes:
-        model: a module that returns `naejax.types.BackboneOutput`.
+        model: a module that returns what `naejax.backbones.from_function` says.
         grid: patches along each axis of the example.
         rate: share of the examples that are masked.
 
@@ -53,7 +54,7 @@ class PatchMasked(nn.Module):
         """Scores examples ``x``; draws masks (rng ``dropout``) in training."""
         if train and self.rate > 0:
             x = mask_patches(self.make_rng("dropout"), x, self.grid, self.rate)
-        return Prediction(self.model(x).scores)
+        return Prediction(as_output(self.model(x)).scores)
 
 
 def mask_patches(
