@@ -117,18 +117,25 @@ def test_names_of_naejax_and_their_keywords_exist(script):
                 assert given <= set(parameters), ast.unparse(node)
 
 
-def test_a_notebook_without_widgets_hears_of_none(monkeypatch):
+def test_a_kernel_without_widgets_warns_of_nothing(monkeypatch):
     from naejax.train.progress import progress_bar
 
-    for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    kernel = types.SimpleNamespace(config={"IPKernelApp": {}})
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: kernel
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    monkeypatch.setitem(sys.modules, "ipywidgets", None)
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
+    def warnings_of(act):
+        for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            act()
+        return [str(warning.message) for warning in heard]
+
+    def use_bar():
         with progress_bar(2, silent=True) as bar:
             bar.update()
-    assert not heard
+
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = object
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("zmqshell"))
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    assert "IProgress" in warnings_of(lambda: importlib.import_module("tqdm.auto"))[0]
+    assert not warnings_of(use_bar)
