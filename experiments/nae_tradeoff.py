@@ -54,11 +54,11 @@ def path(data, options):
         settings=Settings(epochs=options.epochs),
         test=x_test.assign(target=y_test),
     )
-    parts = [read_columns(part) for part in (x, x_test)]
-    found = []
-    for model in result.models:
-        scores, test_scores = (score_rows(model, part)[:, 0] for part in parts)
-        found.append(additivity(scores, x, test_scores, x_test))
+    scores, test_scores = (
+        np.column_stack([score_rows(model, part)[:, 0] for model in result.models])
+        for part in map(read_columns, (x, x_test))
+    )
+    found = additivity(scores, x, test_scores, x_test)
     shape = len(options.strengths), options.seeds
     return result.table["test_rmse"].reshape(shape), np.reshape(found, shape)
 
@@ -69,8 +69,7 @@ def others(data, options):
     found = {}
     for model in options.models:
         estimator = build(model, False, 0, epochs=options.epochs).fit(x, y)
-        parts = ((model_scores(estimator, part, 0), part) for part in (x, x_test))
-        (scores, _), (test_scores, _) = parts
+        scores, test_scores = (model_scores(estimator, p, 0) for p in (x, x_test))
         rmse = test_score(estimator, x_test, y_test, 0)
         found[model] = rmse, additivity(scores, x, test_scores, x_test)
         print(f"{MODELS[model]}: {rmse:.4f}, additivity {found[model][1]:.3f}")
