@@ -2,9 +2,9 @@
 
 Command: python experiments/sop_images.py [--data shapes digits fields] [--publish]
 Time: 25 minutes on two cores; --quick 15 seconds.
-Score: shapes: accuracy 0.96 (backbone 1.00), IoU with the true shapes 0.40, as SHAP with
-    twelve times the calls, 0.53 on the best seed. Cuts of integrated gradients, and of
-    LIME and SHAP with many calls, tell the backbone more.
+Score: shapes: accuracy 0.96 (backbone 1.00), IoU with the true shapes 0.40, as SHAP
+    with twelve times the calls, 0.53 on the best seed. Cuts of integrated gradients,
+    and of LIME and SHAP with many calls, tell the backbone more.
 
 Three data sets by default; --data takes every name of `naejax.data.load_images`, those
 of TFDS where they are prepared. For every seed a small CNN is trained, half of its
