@@ -94,8 +94,18 @@ class Backbone:
         params: its parameters, any pytree.
         class_weights: weights of the last layer, which maps pooled features to scores,
             (C, D), or None.
+        masked: pure function ``masked(params, x, mask, count) -> BackboneOutput``, the
+            backbone on what masks leave of the examples: parts on their grid,
+            (B, \\*grid), or, with `parts`, positions (B, L); ``count`` is how many
+            parts every mask keeps, a number, or None where it differs. None: removed
+            parts are 0, ``apply(params, x * mask)``.
+        parts: pure function from examples to the part of every position, (B, L) whole
+            numbers: 0, 1, ... in order, -1 for a position that no mask removes. None:
+            parts lie on the grid of the features.
     """
 
     apply: Callable[[Any, Any], BackboneOutput]
     params: Any = field(repr=False)
     class_weights: Float[Numbers, "C D"] | None = field(default=None, repr=False)
+    masked: Callable[[Any, Any, Any, int | None], BackboneOutput] | None = None
+    parts: Callable[[Any], Array] | None = None
