@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.typing import Initializer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from naejax.ops.grouping import gaussian_blur
 from naejax.ops.sparsemax import sparsemax
@@ -21,6 +21,7 @@ class GroupGenerator(nn.Module):
         score_p = scale (W_query,h f_t) . (W_key,h f_p)
 
     then blurred over the grid of the parts p. Only the groups that run are computed.
+    Parts that an example lacks get -inf, and the blur does not see them.
 
     Attributes:
         heads: number of heads, each with matrices of its own.
@@ -48,9 +49,21 @@ class GroupGenerator(nn.Module):
 
     @nn.compact
     def __call__(
-        self, features: Float[Numbers, "B *grid d"], groups: Numbers
+        self,
+        features: Float[Numbers, "B *grid d"],
+        groups: Int[Numbers, "G"] | Int[Numbers, "B G"],
+        present: Bool[Array, "B *grid"] | None = None,
     ) -> Float[Array, "B G *grid"]:
-        """Scores of the parts for the groups of the candidates ``groups`` (G,)."""
+        """Scores of the parts for the groups of the candidates.
+
+        Args:
+            features: of the parts.
+            groups: candidates, head times P plus part, (G,), or (B, G).
+            present: which parts an example has; None: all.
+
+        Returns:
+            The scores.
+        """
         batch, *grid, width = features.shape
         parts = features.reshape(batch, -1, width)
         init = nn.initializers.xavier_uniform(batch_axis=(0,))
@@ -58,13 +71,25 @@ class GroupGenerator(nn.Module):
         key = self.param("key", init, (self.heads, width, width))
         groups = jnp.asarray(groups)
         head = jax.nn.one_hot(groups // parts.shape[1], self.heads, dtype=parts.dtype)
-        asking = parts[:, groups % parts.shape[1]]
+        part = groups % parts.shape[1]
+        if groups.ndim == 1:
+            asking, axes = parts[:, part], "gh"
+        else:
+            asking = jnp.take_along_axis(parts, part[..., None], axis=1)
+            axes = "bgh"
         # The small side goes through both matrices, never all parts through the keys.
-        asking = jnp.einsum("bgd,hde,gh->bge", asking, query, head)
-        asking = jnp.einsum("bge,hde,gh->bgd", asking, key, head)
+        asking = jnp.einsum(f"bgd,hde,{axes}->bge", asking, query, head)
+        asking = jnp.einsum(f"bge,hde,{axes}->bgd", asking, key, head)
         scores = self.scale * jnp.einsum("bgd,bpd->bgp", asking, parts)
-        scores = scores.reshape(batch, len(groups), *grid)
-        return gaussian_blur(scores, len(grid), self.blur, self.blur_sigma)
+        scores = scores.reshape(batch, -1, *grid)
+        if present is None:
+            return gaussian_blur(scores, len(grid), self.blur, self.blur_sigma)
+        here = present[:, None]
+        sums, weights = (
+            gaussian_blur(a, len(grid), self.blur, self.blur_sigma)
+            for a in (jnp.where(here, scores, 0.0), here.astype(scores.dtype))
+        )
+        return jnp.where(here, sums / jnp.where(here, weights, 1.0), -jnp.inf)
 
 
 class GroupSelector(nn.Module):
@@ -149,13 +174,17 @@ class PatchEncoder(nn.Module):
         return nn.Dense(self.features, name="dense")(patches)
 
 
-def standardise(features: Float[Array, "B *grid d"]) -> Float[Array, "B *grid d"]:
+def standardise(
+    features: Float[Array, "B *grid d"], present: Bool[Array, "B *grid"] | None = None
+) -> Float[Array, "B *grid d"]:
     """Centres features over the parts of an example and scales them to mean square 1.
 
     ``(f_p - mean_q f_q) / sqrt(mean over q and channels of (f_q - mean f)^2)``.
 
     Args:
         features: of the parts, (B, \\*grid, d).
+        present: which parts an example has, (B, \\*grid), the only ones that count;
+            None: all.
 
     Returns:
         The same, standardised; 0 where all parts of an example are alike.
@@ -166,9 +195,46 @@ def standardise(features: Float[Array, "B *grid d"]) -> Float[Array, "B *grid d"
         [[[-1.0], [1.0]]]
     """
     parts = tuple(range(1, features.ndim - 1))
-    features = features - features.mean(parts, keepdims=True)
-    square = jnp.square(features).mean((*parts, features.ndim - 1), keepdims=True)
+    here = None if present is None else present[..., None]
+    features = features - features.mean(parts, keepdims=True, where=here)
+    square = jnp.square(features).mean(
+        (*parts, features.ndim - 1), keepdims=True, where=here
+    )
     return features * jax.lax.rsqrt(square + 1e-6)
+
+
+def class_weights_init(weights: Float[Numbers, "C D"] | None) -> Initializer:
+    """An initialiser of the selector's queries.
+
+    Args:
+        weights: of the backbone's last layer, (C, D); None: the identity where pooled
+            features are the scores, so that each output asks for its own, else random.
+
+    Returns:
+        A function of a key and the shape (C, D).
+
+    Raises:
+        ValueError: in that function, if the weights have another shape.
+
+    Example:
+        >>> import jax
+        >>> class_weights_init(None)(jax.random.key(0), (2, 2)).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+
+    def init(key: jax.Array, shape: tuple[int, int]) -> Array:
+        if weights is None and shape[0] == shape[1]:
+            return jnp.eye(*shape)
+        if weights is None:
+            return nn.initializers.xavier_uniform()(key, shape)
+        if np.shape(weights) != shape:
+            raise ValueError(
+                f"class_weights of the backbone have shape {np.shape(weights)}, "
+                f"expected {shape}: outputs x pooled features"
+            )
+        return jnp.array(weights, jnp.float32)
+
+    return init
 
 
 def _identity(key: jax.Array, shape: tuple[int, int]) -> Array:

@@ -93,12 +93,15 @@ def masked_scores(
     masks: Float[Array, "B G *grid"],
     chunk: int = 64,
     remat: bool = True,
+    masked: Callable[[Any, Any, Any, int | None], BackboneOutput] | None = None,
+    count: int | None = None,
 ) -> tuple[Float[Array, "B G C"], Float[Array, "B G D"]]:
     """Scores and pooled features of a backbone on every masked example.
 
-    ``h(m_g * x)`` for every group, with 0 where the mask is 0. Groups fold into the
-    batch and run in chunks; masks are spread from their grid to the example within a
-    chunk, and never exist per channel.
+    ``h(m_g * x)`` for every group, with 0 where the mask is 0, or what the backbone's
+    own way to remove parts gives. Groups fold into the batch and run in chunks; masks
+    are spread from their grid to the example within a chunk, and never exist per
+    channel.
 
     Args:
         apply: of a `naejax.types.Backbone`.
@@ -108,6 +111,8 @@ def masked_scores(
         chunk: most masked examples at once.
         remat: compute chunks again in the backward pass instead of keeping them, where
             a gradient flows.
+        masked: of a `naejax.types.Backbone`, how it removes parts; None: they are 0.
+        count: parts that every mask keeps, for ``masked``; None: it differs.
 
     Returns:
         Scores (B, G, C) and pooled features (B, G, D); scores where there are none.
@@ -126,9 +131,12 @@ def masked_scores(
 
     def score(items: tuple[Array, Array]) -> tuple[Array, Array]:
         row, mask = items
-        kept = upsample_nearest(mask, spatial)
-        kept = kept.reshape(*kept.shape, *[1] * (x.ndim - kept.ndim))
-        output = apply(params, x[row] * kept.astype(x.dtype))
+        if masked is None:
+            kept = upsample_nearest(mask, spatial)
+            kept = kept.reshape(*kept.shape, *[1] * (x.ndim - kept.ndim))
+            output = apply(params, x[row] * kept.astype(x.dtype))
+        else:
+            output = masked(params, x[row], mask, count)
         scores = at_least_float32(output.scores)
         pooled = scores if output.pooled is None else at_least_float32(output.pooled)
         return scores, pooled

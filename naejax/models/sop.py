@@ -7,19 +7,19 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
-from flax.typing import Initializer
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from naejax.models.groups import (
     GroupGenerator,
     GroupSelector,
     PatchEncoder,
+    class_weights_init,
     standardise,
 )
 from naejax.models.masking import masked_scores
 from naejax.ops.grouping import (
     keep_count,
+    keep_counts,
     keep_top,
     kept_mass,
     signed_scale,
@@ -28,6 +28,12 @@ from naejax.ops.grouping import (
 )
 from naejax.ops.precision import at_least_float32
 from naejax.ops.sparsemax import sparsemax
+from naejax.ops.tokens import (
+    pool_positions,
+    present_parts,
+    spread_to_positions,
+    strided_candidates,
+)
 from naejax.types import Backbone, Numbers, SOPOutput
 
 MASKS = ("hard", "sparse")
@@ -75,6 +81,8 @@ class SumOfParts(nn.Module):
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores; 1 is none.
         blur_sigma: its standard deviation in parts.
+        num_parts: P, the most parts of an example, where the backbone says which
+            position belongs to which part (texts); None: as many as positions.
         frozen: whether the backbone's parameters stay as they are, in a collection
             ``backbone`` of their own.
         finetune: top-level names of a frozen backbone's parameters that train all the
@@ -112,6 +120,7 @@ class SumOfParts(nn.Module):
     selector_scale: float = 1.0
     blur: int = 1
     blur_sigma: float = 1.0
+    num_parts: int | None = None
     frozen: bool = True
     finetune: Sequence[str] = ()
     chunk: int = 64
@@ -135,29 +144,37 @@ class SumOfParts(nn.Module):
         """Scores examples ``x`` (B, H, W, channels) or (B, L, ...).
 
         Args:
-            x: the examples; 0 is the value of what a mask removes.
+            x: the examples; 0 is the value of what a mask removes, unless the backbone
+                removes parts in a way of its own.
             train: makes no difference: masks, scales and groups are the same in
                 training and prediction.
-            groups: the candidates (head times P plus part) that run, (G,); None takes
-                `num_groups` of them, evenly strided over all heads.
+            groups: the candidates (head times P plus part) that run, (G,) or (B, G);
+                None takes `num_groups` of them, evenly strided over all heads and the
+                parts that an example has.
 
         Returns:
-            The prediction and its parts.
+            The prediction and its parts; masks of texts are of the tokens of the parts
+            kept, without those that are never removed.
         """
         params = self._backbone_params()
-        features = self._features(params, x)
+        parts = None if self.backbone.parts is None else self.backbone.parts(x)
+        features, present = self._features(params, x, parts)
         grid = features.shape[1:-1]
         if groups is None:
-            groups = strided_groups(self.heads * math.prod(grid), self.num_groups)
+            groups = self._candidates(grid, present)
         logits = GroupGenerator(
             self.heads,
             self.generator_scale,
             self.blur,
             self.blur_sigma,
             name="generator",
-        )(features, groups)
-        masks, scale, attention = self._masks(logits.reshape(*logits.shape[:2], -1))
+        )(features, groups, present)
+        flat = logits.reshape(*logits.shape[:2], -1)
+        count = self._count(flat.shape[-1], present) if self.mask == "hard" else None
+        masks, scale, attention = self._masks(flat, count)
         masks = masks.reshape(logits.shape)
+        if parts is not None:
+            masks = spread_to_positions(masks, parts)
         scores, pooled = masked_scores(
             self.backbone.apply,
             params,
@@ -165,6 +182,8 @@ class SumOfParts(nn.Module):
             masks,
             self.chunk,
             remat=not (self.frozen and self.mask == "hard"),
+            masked=self.backbone.masked,
+            count=count if isinstance(count, int) else None,
         )
         if scores.shape[-1] != self.num_outputs:
             raise ValueError(
@@ -172,7 +191,7 @@ class SumOfParts(nn.Module):
                 f"{self.num_outputs}; make them equal"
             )
         selection = GroupSelector(
-            _class_weights(self.backbone),
+            class_weights_init(self.backbone.class_weights),
             self.num_outputs,
             self.selector_scale,
             name="selector",
@@ -182,7 +201,9 @@ class SumOfParts(nn.Module):
             prediction=contributions.sum(axis=1),
             bias=jnp.zeros(self.num_outputs, scores.dtype),
             contributions=contributions,
-            masks=upsample_nearest(masks, x.shape[1 : 1 + len(grid)]),
+            masks=masks
+            if parts is not None
+            else upsample_nearest(masks, x.shape[1 : 1 + len(grid)]),
             selection=selection,
             scale=scale,
             group_scores=scores,
@@ -209,10 +230,17 @@ class SumOfParts(nn.Module):
         tuned = self.param("backbone", lambda key: tuned)
         return {**jax.lax.stop_gradient(held.value), **tuned}
 
-    def _features(self, params: Any, x: Numbers) -> Float[Array, "B *grid d"]:
-        """Features of the parts, on their grid."""
+    def _features(
+        self, params: Any, x: Numbers, parts: Int[Numbers, "B L"] | None
+    ) -> tuple[Float[Array, "B *grid d"], Bool[Array, "B P"] | None]:
+        """Features of the parts, on their grid, and which of them are there."""
         if self.encoder == "patches":
-            return PatchEncoder(self.width, self._patch(x), name="encoder")(x)
+            if parts is not None:
+                raise ValueError(
+                    "encoder is 'patches', which reads numbers, but the backbone reads "
+                    "tokens; use encoder='shared' or 'copy'"
+                )
+            return PatchEncoder(self.width, self._patch(x), name="encoder")(x), None
         if self.encoder == "copy":
             params = self.param("encoder", lambda key: self.backbone.params)
         features = self.backbone.apply(params, x).features
@@ -221,13 +249,37 @@ class SumOfParts(nn.Module):
                 f"encoder {self.encoder!r} needs a backbone that returns features; "
                 "use encoder='patches'"
             )
-        features = at_least_float32(features)
+        features, present = at_least_float32(features), None
+        if parts is not None:
+            num_parts = self.num_parts or parts.shape[1]
+            features = pool_positions(features, parts, num_parts)
+            present = present_parts(parts, num_parts)
+            # A text without any part: its groups keep nothing that could be removed.
+            present |= ~present.any(axis=1, keepdims=True)
         if self.standardise:
-            features = standardise(features)
-        if self.grid is None:
-            return features
+            features = standardise(features, present)
+        if self.grid is None or parts is not None:
+            return features, present
         channels_first = jnp.moveaxis(features, -1, 1)
-        return jnp.moveaxis(upsample_nearest(channels_first, self.grid), 1, -1)
+        return jnp.moveaxis(upsample_nearest(channels_first, self.grid), 1, -1), None
+
+    def _candidates(
+        self, grid: tuple[int, ...], present: Bool[Array, "B P"] | None
+    ) -> Numbers:
+        """The candidates that run: head times P plus part, (G,) or (B, G)."""
+        if present is None:
+            return strided_groups(self.heads * math.prod(grid), self.num_groups)
+        counts = present.sum(axis=1)
+        head, part = strided_candidates(counts, self.heads, self.num_groups)
+        return head * present.shape[1] + part
+
+    def _count(
+        self, num_parts: int, present: Bool[Array, "B P"] | None
+    ) -> int | Int[Array, "B 1"]:
+        """How many parts a hard mask keeps, of all examples or of each."""
+        if present is None:
+            return keep_count(num_parts, self.keep)
+        return keep_counts(present.sum(axis=1, keepdims=True), self.keep)
 
     def _patch(self, x: Numbers) -> tuple[int, ...]:
         """Size of a patch along every axis of the grid: two for images, else one."""
@@ -239,15 +291,14 @@ class SumOfParts(nn.Module):
         return tuple(self.patch)
 
     def _masks(
-        self, logits: Float[Array, "B G P"]
+        self, logits: Float[Array, "B G P"], count: int | Int[Array, "B 1"] | None
     ) -> tuple[Float[Array, "B G P"], Float[Array, "B G"], Float[Array, "B G P"]]:
         """Masks, scales and attention of the groups."""
-        if self.mask == "sparse":
+        if count is None:  # sparse masks keep what they like
             attention = sparsemax(logits)
             masks = attention / attention.max(axis=-1, keepdims=True)
             return masks, jnp.ones(logits.shape[:2], logits.dtype), attention
         attention = jax.nn.softmax(logits)
-        count = keep_count(logits.shape[-1], self.keep)
         # By logits: a saturated softmax ties parts that the logits tell apart.
         kept = keep_top(jax.lax.stop_gradient(logits), count)
         scale = signed_scale(kept_mass(attention, kept))
@@ -256,26 +307,6 @@ class SumOfParts(nn.Module):
         elif self.scale == "none":
             scale = jnp.ones_like(scale)
         return kept.astype(logits.dtype), scale, attention
-
-
-def _class_weights(backbone: Backbone) -> Initializer:
-    """An initialiser of the selector's queries."""
-    weights = backbone.class_weights
-
-    def init(key: jax.Array, shape: tuple[int, int]) -> Array:
-        if weights is None and shape[0] == shape[1]:
-            # Pooled features that are the scores: each output asks for its own.
-            return jnp.eye(*shape)
-        if weights is None:
-            return nn.initializers.xavier_uniform()(key, shape)
-        if np.shape(weights) != shape:
-            raise ValueError(
-                f"class_weights of the backbone have shape {np.shape(weights)}, "
-                f"expected {shape}: outputs x pooled features"
-            )
-        return jnp.array(weights, jnp.float32)
-
-    return init
 
 
 def _check_settings(model: SumOfParts) -> None:

@@ -43,7 +43,30 @@ def keep_count(num_parts: int, keep: float) -> int:
     return count
 
 
-def keep_top(scores: Float[Numbers, "... P"], count: int) -> Bool[Array, "... P"]:
+def keep_counts(num_parts: Int[Numbers, "..."], keep: float) -> Int[Array, "..."]:
+    """The numbers of parts that groups keep of examples of different lengths.
+
+    ``max(1, floor(n keep))``: unlike `keep_count`, short examples keep one part.
+
+    Args:
+        num_parts: n, parts of every example, (...).
+        keep: fraction of the parts, in (0, 1].
+
+    Returns:
+        The numbers, (...), int32.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> keep_counts(jnp.array([100, 7, 2]), 0.29).tolist()
+        [29, 2, 1]
+    """
+    counts = jnp.floor(jnp.asarray(num_parts) * keep + 1e-5).astype(jnp.int32)
+    return jnp.maximum(counts, 1)
+
+
+def keep_top(
+    scores: Float[Numbers, "... P"], count: int | Int[Array, "..."]
+) -> Bool[Array, "... P"]:
     """Marks the ``count`` highest scores; of equal ones, those with the lower index.
 
     Exactly ``count`` parts are kept, ties included: they are broken by index, never by
@@ -51,7 +74,8 @@ def keep_top(scores: Float[Numbers, "... P"], count: int) -> Bool[Array, "... P"
 
     Args:
         scores: one per part, (..., P).
-        count: how many parts to keep, 1 <= count <= P.
+        count: how many parts to keep, 1 <= count <= P, one number, or one for every
+            row of scores, (...).
 
     Returns:
         The mask, (..., P).
@@ -62,7 +86,11 @@ def keep_top(scores: Float[Numbers, "... P"], count: int) -> Bool[Array, "... P"
         [0, 1, 1, 0]
     """
     scores = jnp.asarray(scores)
-    last = jax.lax.top_k(scores, count)[0][..., -1:]
+    if isinstance(count, int):
+        last = jax.lax.top_k(scores, count)[0][..., -1:]
+    else:
+        count = count[..., None]
+        last = jnp.take_along_axis(-jnp.sort(-scores, axis=-1), count - 1, axis=-1)
     above = scores > last
     tied = scores == last
     places = count - above.sum(-1, keepdims=True)
