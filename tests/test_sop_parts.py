@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from naejax.models.groups import standardise
+from naejax.models.groups import GroupGenerator, standardise
 from naejax.models.sop import SumOfParts
 from naejax.ops.grouping import keep_counts, keep_top
 from naejax.ops.tokens import PART, PRESENT, TOKEN
@@ -241,3 +241,13 @@ def test_parts_that_are_not_there_do_not_count():
     np.testing.assert_allclose(
         found[:1], standardise(jnp.asarray(features[:1])), atol=1e-6
     )
+
+
+def test_the_blur_does_not_see_parts_that_are_not_there():
+    """Equal scores stay equal up to the end of a text, and the rest is -inf."""
+    present = jnp.arange(9)[None] < jnp.array([[9], [5]])
+    model = GroupGenerator(blur=5, blur_sigma=2.0)
+    features, groups = jnp.ones((2, 9, 3)), jnp.array([[0, 3], [1, 4]])
+    scores, _ = model.init_with_output(jax.random.key(0), features, groups, present)
+    assert np.ptp(scores[0]) < 1e-5 and np.ptp(scores[1, :, :5]) < 1e-5
+    assert (scores[1, :, 5:] == -jnp.inf).all()
