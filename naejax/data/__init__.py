@@ -22,6 +22,8 @@ from naejax.data.table import (
 )
 from naejax.data.tfds_builders import TABLE_FILES, prepare_named, prepare_table
 from naejax.data.tfds_text import Texts, prepare_text, read_text
+from naejax.data.tokenized import TokenizedTexts, tokenize_texts
+from naejax.data.tokenizer import word_tokenizer
 
 __all__ = [
     "GENERATORS",
@@ -38,6 +40,7 @@ __all__ = [
     "TableEncoder",
     "Target",
     "Texts",
+    "TokenizedTexts",
     "available",
     "available_images",
     "decode_feature",
@@ -63,4 +66,6 @@ __all__ = [
     "split_rows",
     "take_images",
     "to_state",
+    "tokenize_texts",
+    "word_tokenizer",
 ]
