@@ -11,6 +11,7 @@ from naejax.data.shapes import make_shapes
 from naejax.data.split import split_rows
 from naejax.data.state import from_state, to_state
 from naejax.data.synthetic import GENERATORS, Synthetic, make_synthetic
+from naejax.data.synthetic_texts import make_synthetic_texts
 from naejax.data.table import (
     TableEncoder,
     decode_feature,
@@ -57,6 +58,7 @@ __all__ = [
     "make_lognormal_fields",
     "make_shapes",
     "make_synthetic",
+    "make_synthetic_texts",
     "prepare_named",
     "prepare_table",
     "prepare_text",
