@@ -22,6 +22,7 @@ from naejax.data.table import (
     fit_encoder,
 )
 from naejax.data.tfds_builders import TABLE_FILES, prepare_named, prepare_table
+from naejax.data.tfds_known_texts import TFDS_TEXTS, load_text
 from naejax.data.tfds_text import Texts, prepare_text, read_text
 from naejax.data.tokenized import TokenizedTexts, tokenize_texts
 from naejax.data.tokenizer import word_tokenizer
@@ -29,6 +30,7 @@ from naejax.data.tokenizer import word_tokenizer
 __all__ = [
     "GENERATORS",
     "TABLE_FILES",
+    "TFDS_TEXTS",
     "Columns",
     "Dataset",
     "DatasetInfo",
@@ -55,6 +57,7 @@ __all__ = [
     "infer_schema",
     "load_dataset",
     "load_images",
+    "load_text",
     "make_lognormal_fields",
     "make_shapes",
     "make_synthetic",
