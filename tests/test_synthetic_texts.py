@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
@@ -72,6 +73,12 @@ def test_each_phrase_is_there_once_and_the_rest_tells_nothing(drawn):
     singles = [[word in cues for word in text.split()] for text in rest]
     assert {sum(row) for row in singles} == {4}
     assert not any(a and b for row in singles for a, b in pairwise(row))
+    # They are drawn alike whatever the kinds, from all four phrases.
+    which = [pair[0] + pair[1] for pair in phrases(drawn) for _ in range(4)]
+    single = [word for text in rest for word in text.split() if word in cues]
+    table = stats.contingency.crosstab(which, single).count
+    assert table.shape == (4, 12)
+    assert stats.chi2_contingency(table).pvalue > 0.01
     sigma = 0.5 / np.sqrt(len(rest))
     for texts in (rest, drawn.text):
         # Nor do the words of the whole text, each for itself.

@@ -12,13 +12,13 @@ from naejax.data.tokenizer import SPECIAL_TOKENS, open_tokenizer
 
 def test_words_in_their_order():
     texts = Texts(
-        ["b  a\tb c\n", "a [SEP] d"], ["c d e", ""], np.zeros(2), [], ("x", "y")
+        ["b  a\tb c\n", "a [SEP] d b"], ["c d e", ""], np.zeros(2), [], ("x", "y")
     )
     tokenizer = word_tokenizer(texts)
     vocabulary = tokenizer.get_vocab()
-    assert sorted(vocabulary, key=vocabulary.get) == [*SPECIAL_TOKENS, *"abcde"]
+    assert sorted(vocabulary, key=vocabulary.get) == [*SPECIAL_TOKENS, *"bacde"]
     encoding = tokenizer.encode("a  zz\u2028c a", add_special_tokens=False)
-    assert encoding.ids == [5, 1, 7, 5]
+    assert encoding.ids == [6, 1, 7, 6]
     assert encoding.offsets == [(0, 1), (3, 5), (6, 7), (8, 9)]
     assert (
         word_tokenizer(texts.text[::-1]).get_vocab()
