@@ -46,7 +46,14 @@ FLOORS = {
 }
 MAX_LINES = 350
 # Imported only inside the functions that need them.
-LAZY = {"scikit-learn", "matplotlib", "grain", "tensorflow-cpu", "tensorboardX"}
+LAZY = {
+    "scikit-learn",
+    "matplotlib",
+    "grain",
+    "tensorflow-cpu",
+    "tensorboardX",
+    "tokenizers",
+}
 # Its classes derive from scikit-learn's; naejax itself imports it when it is asked for.
 AT_ONCE = {"naejax/estimators": {"scikit-learn"}}
 DISTRIBUTIONS = {

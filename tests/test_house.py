@@ -30,7 +30,7 @@ import naejax
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-EXTRAS = {"plot", "tf", "grain", "tb", "cuda12", "cuda13", "tpu", "test"}
+EXTRAS = {"plot", "tf", "grain", "tb", "text", "cuda12", "cuda13", "tpu", "test"}
 
 
 def read(*folders: str) -> dict[str, str]:

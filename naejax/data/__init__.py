@@ -11,6 +11,7 @@ from naejax.data.shapes import make_shapes
 from naejax.data.split import split_rows
 from naejax.data.state import from_state, to_state
 from naejax.data.synthetic import GENERATORS, Synthetic, make_synthetic
+from naejax.data.synthetic_texts import make_synthetic_texts
 from naejax.data.table import (
     TableEncoder,
     decode_feature,
@@ -21,11 +22,15 @@ from naejax.data.table import (
     fit_encoder,
 )
 from naejax.data.tfds_builders import TABLE_FILES, prepare_named, prepare_table
+from naejax.data.tfds_known_texts import TFDS_TEXTS, load_text
 from naejax.data.tfds_text import Texts, prepare_text, read_text
+from naejax.data.tokenized import TokenizedTexts, tokenize_texts
+from naejax.data.tokenizer import word_tokenizer
 
 __all__ = [
     "GENERATORS",
     "TABLE_FILES",
+    "TFDS_TEXTS",
     "Columns",
     "Dataset",
     "DatasetInfo",
@@ -38,6 +43,7 @@ __all__ = [
     "TableEncoder",
     "Target",
     "Texts",
+    "TokenizedTexts",
     "available",
     "available_images",
     "decode_feature",
@@ -51,9 +57,11 @@ __all__ = [
     "infer_schema",
     "load_dataset",
     "load_images",
+    "load_text",
     "make_lognormal_fields",
     "make_shapes",
     "make_synthetic",
+    "make_synthetic_texts",
     "prepare_named",
     "prepare_table",
     "prepare_text",
@@ -63,4 +71,6 @@ __all__ = [
     "split_rows",
     "take_images",
     "to_state",
+    "tokenize_texts",
+    "word_tokenizer",
 ]

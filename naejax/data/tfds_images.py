@@ -12,7 +12,7 @@ import numpy as np
 from naejax.data.examples import ExampleReader
 from naejax.data.images import Images, ImageSource
 from naejax.data.streamed import must_stream
-from naejax.data.tfds_records import open_folder, quiet
+from naejax.data.tfds_records import how_to_prepare, open_folder, quiet
 
 SIDE = 64
 
@@ -108,14 +108,8 @@ def read_tfds(
         try:
             splits = _open(builder, spec.splits)
         except (KeyError, NotImplementedError, OSError, ValueError) as error:
-            where = f", data_dir={folder!r}" if folder else ""
             raise ValueError(
-                f"{name} is not prepared as array_record in {builder.data_dir}: "
-                "prepare it once, with TensorFlow (pip install 'naejax[tf]'), by "
-                'python -c "import tensorflow_datasets as tfds; '
-                f"tfds.builder({spec.builder!r}{where}, file_format='array_record')"
-                '.download_and_prepare()", or name the folder that has it by data_dir '
-                "or TFDS_DATA_DIR"
+                how_to_prepare(name, spec.builder, builder.data_dir, folder)
             ) from error
         return _read(builder.info, spec, splits, rows, seed, side, stream)
 

@@ -20,7 +20,7 @@ from naejax.files import new_folder
 
 Cells = np.ndarray | Sequence[Any]
 """A column as it is stored: an array of numbers (float64 for a feature encoded as
-bytes), or one text or array of whole numbers for each row."""
+bytes), or one text, list of texts or array of whole numbers for each row."""
 
 MARKER = "dataset_info.json"
 SHARD_ROWS = 2**18
@@ -185,6 +185,34 @@ def open_folder(folder: str | Path) -> Any:
     return builder
 
 
+def how_to_prepare(
+    name: str, builder: str, place: str | Path, data_dir: str | None
+) -> str:
+    """What to do about a data set of TFDS that is not there.
+
+    Args:
+        name: what the user calls it.
+        builder: what TFDS calls it.
+        place: where it should be.
+        data_dir: where TFDS keeps its data; None if the user did not say.
+
+    Returns:
+        One line.
+
+    Example:
+        >>> print(how_to_prepare("mnist", "mnist", "kept/mnist/3.0.1", "kept"))
+        mnist is not prepared as array_record in kept/mnist/3.0.1: prepare it once, ...
+    """
+    where = f", data_dir={data_dir!r}" if data_dir else ""
+    return (
+        f"{name} is not prepared as array_record in {place}: prepare it once, with "
+        "TensorFlow (pip install 'naejax[tf]'), by python -c \"import "
+        f"tensorflow_datasets as tfds; tfds.builder({builder!r}{where}, "
+        "file_format='array_record').download_and_prepare()\", or name the folder that "
+        "has it by data_dir or TFDS_DATA_DIR"
+    )
+
+
 def read_cells(
     builder: Any, split: str, scalars: Sequence[str], lists: Sequence[str] = ()
 ) -> dict[str, list[Any]]:
@@ -290,12 +318,13 @@ def _encode(name: str, values: Cells) -> list[bytes]:
 
 
 def _example(name: str, value: Any) -> bytes:
-    """One cell: whole numbers, text or bytes."""
+    """One cell: whole numbers, text, bytes, or a list of texts."""
     from tensorflow_datasets.proto import tf_example_pb2, tf_feature_pb2
 
-    if isinstance(value, str | bytes):
-        content = value.encode() if isinstance(value, str) else value
-        texts = tf_feature_pb2.BytesList(value=[content])
+    if isinstance(value, str | bytes | list):
+        values = value if isinstance(value, list) else [value]
+        contents = [v.encode() if isinstance(v, str) else v for v in values]
+        texts = tf_feature_pb2.BytesList(value=contents)
         feature = tf_feature_pb2.Feature(bytes_list=texts)
     else:
         numbers = tf_feature_pb2.Int64List(value=np.atleast_1d(value).ravel().tolist())

@@ -9,6 +9,7 @@ import numpy as np
 from naejax.data.eraser import read_eraser
 from naejax.data.spans import merge_spans, token_spans
 from naejax.data.text_files import Row, csv_rows, json_rows
+from naejax.data.text_layouts import find_layout, locate
 from naejax.data.tfds_records import (
     check_place,
     open_folder,
@@ -144,9 +145,14 @@ def prepare_text(
 def read_text(folder: str | Path, split: str = "train") -> Texts:
     """Reads a split of texts that `prepare_text` or TFDS prepared.
 
+    Besides those of `prepare_text` it knows the features of TFDS's ``eraser_multi_rc``,
+    ``movie_rationales``, ``glue/sst2`` and ``ag_news_subset``, whose title and
+    description become two lines. Where a data set keeps only the words of evidences,
+    rationales are where the text has them first; what cannot be found is left out.
+
     Args:
         folder: of one version, with ``text``, ``label`` and maybe ``query`` and
-            ``rationales``.
+            ``rationales``, or with the features of one of those above.
         split: train, validation or test.
 
     Returns:
@@ -168,24 +174,34 @@ def read_text(folder: str | Path, split: str = "train") -> Texts:
             f"no split {split!r} in {folder}, expected one of: {', '.join(splits)}"
         )
     classes = getattr(features.get("label"), "names", None)
-    if "text" not in features or classes is None:
+    layout = find_layout(features)
+    if layout is None or classes is None:
         raise ValueError(
             f"got the features {', '.join(sorted(features))} in {folder}, expected "
             "text and a ClassLabel label"
         )
-    lists = [name for name in ("rationales",) if name in features]
-    scalars = [name for name in ("text", "query", "label") if name in features]
-    cells = read_cells(builder, split, scalars, lists)
-    rows = len(cells["text"])
+    given = layout.evidences or ("rationales" if "rationales" in features else None)
+    scalars = [*layout.text, *filter(None, [layout.query]), "label"]
+    cells = read_cells(builder, split, scalars, list(filter(None, [given])))
+    label = np.array(cells["label"], dtype=np.int32)
+    if label.size and not 0 <= label.min() <= label.max() < len(classes):
+        raise ValueError(
+            f"the split {split} in {folder} has no labels, expected 0 to "
+            f"{len(classes) - 1}; read another split"
+        )
+    lines = zip(*(cells[name] for name in layout.text), strict=True)
+    text = ["\n".join(line.decode() for line in parts) for parts in lines]
+    queries = cells[layout.query] if layout.query else [b""] * len(text)
+    reasons = cells[given] if given else [[]] * len(text)
+    if layout.evidences:
+        rationales = [
+            locate(passage, (words.decode() for words in evidences))
+            for passage, evidences in zip(text, reasons, strict=True)
+        ]
+    else:
+        rationales = [np.array(r, dtype=np.int64).reshape(-1, 2) for r in reasons]
     return Texts(
-        [text.decode() for text in cells["text"]],
-        [text.decode() for text in cells.get("query", [b""] * rows)],
-        np.array(cells["label"], dtype=np.int32),
-        [
-            np.array(spans, dtype=np.int64).reshape(-1, 2)
-            for spans in cells.get("rationales", [[]] * rows)
-        ],
-        tuple(classes),
+        text, [query.decode() for query in queries], label, rationales, tuple(classes)
     )
 
 
