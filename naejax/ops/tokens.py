@@ -1,0 +1,3 @@
+"""Texts as arrays: the channels of ``x`` (N, L, 4)."""
+
+TOKEN, TYPE, PRESENT, PART = range(4)
