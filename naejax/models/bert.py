@@ -32,7 +32,8 @@ class BERT(nn.Module):
         >>> import jax
         >>> model = BERT(3, vocabulary=10, width=8, depth=2, heads=2, mlp=16)
         >>> tokens = jnp.array([[2, 5, 7, 3]])
-        >>> output, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), tokens)
+        >>> run = jax.jit(model.init_with_output)
+        >>> output, _ = jax.eval_shape(run, jax.random.key(0), tokens)
         >>> output.scores.shape, output.pooled.shape, output.features.shape
         ((1, 3), (1, 8), (1, 4, 8))
 
