@@ -1,0 +1,78 @@
+"""BERT as a backbone over texts as arrays, and what it means to remove a token."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from naejax.models.backbones import as_output, from_linen
+from naejax.models.bert import BERT
+from naejax.ops.tokens import PART, PRESENT, TOKEN, TYPE
+from naejax.types import Backbone, BackboneOutput, Numbers
+
+REMOVALS = ("attention", "embedding")
+
+
+def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Backbone:
+    """A `BERT` as a backbone over texts, its classifier's weights included.
+
+    A text is ``x`` (L, 4), one row for each position: token, type, whether there is a
+    token, and the part that it belongs to, -1 for one that no mask removes.
+
+    Args:
+        model: the network.
+        variables: its variables.
+        removal: what becomes of a token that a mask m removes: ``attention`` weighs
+            it by m in every attention, so that at 0 the others do not see it;
+            ``embedding`` makes its word ``m words[token] + (1 - m) words[removed]``
+            and keeps its place and type.
+
+    Returns:
+        The backbone, with `masked` and `parts`.
+
+    Raises:
+        ValueError: for another removal.
+
+    Example:
+        >>> import jax
+        >>> model = BERT(2, vocabulary=10, width=8, depth=1, heads=2, mlp=16)
+        >>> x = jnp.array([[[2, 0, 1, -1], [5, 0, 1, 0], [3, 0, 1, -1], [0, 0, 0, -1]]])
+        >>> variables = model.init(jax.random.key(0), x[..., 0])
+        >>> backbone = bert_backbone(model, variables)
+        >>> backbone.parts(x).tolist()
+        [[-1, 0, -1, -1]]
+        >>> mask = jnp.array([[0.0, 0.0, 0.0, 0.0]])
+        >>> backbone.masked(backbone.params, x, mask, 0).scores.shape
+        (1, 2)
+    """
+    if removal not in REMOVALS:
+        raise ValueError(f"removal is {removal!r}, expected one of {REMOVALS}")
+
+    def run(params: Any, x: Any, mask: Any = None) -> BackboneOutput:
+        tokens, types = _channel(x, TOKEN), _channel(x, TYPE)
+        present, kept = jnp.asarray(x)[..., PRESENT].astype(jnp.float32), None
+        if mask is not None:
+            stays = jnp.where(_channel(x, PART) < 0, 1, jnp.asarray(mask, jnp.float32))
+            if removal == "attention":
+                present = present * stays
+            else:
+                kept = stays
+        result = model.apply({"params": params}, tokens, types, present, kept)
+        return as_output(result)
+
+    def masked(params: Any, x: Any, mask: Any, count: int | None) -> BackboneOutput:
+        return run(params, x, mask)
+
+    weights = variables["params"]["classifier"]["kernel"].T
+    return dataclasses.replace(
+        from_linen(model, variables, weights),
+        apply=run,
+        masked=masked,
+        parts=lambda x: _channel(x, PART),
+    )
+
+
+def _channel(x: Numbers, channel: int) -> Array:
+    """One channel of texts as whole numbers, (B, L)."""
+    return jnp.asarray(x)[..., channel].astype(jnp.int32)
