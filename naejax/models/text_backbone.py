@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -50,16 +51,8 @@ def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Ba
         raise ValueError(f"removal is {removal!r}, expected one of {REMOVALS}")
 
     def run(params: Any, x: Any, mask: Any = None) -> BackboneOutput:
-        tokens, types = _channel(x, TOKEN), _channel(x, TYPE)
-        present, kept = jnp.asarray(x)[..., PRESENT].astype(jnp.float32), None
-        if mask is not None:
-            stays = jnp.where(_channel(x, PART) < 0, 1, jnp.asarray(mask, jnp.float32))
-            if removal == "attention":
-                present = present * stays
-            else:
-                kept = stays
-        result = model.apply({"params": params}, tokens, types, present, kept)
-        return as_output(result)
+        read = nn.apply(read_text, model)
+        return as_output(read({"params": params}, x, mask, removal))
 
     def masked(params: Any, x: Any, mask: Any, count: int | None) -> BackboneOutput:
         return run(params, x, mask)
@@ -71,6 +64,39 @@ def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Ba
         masked=masked,
         parts=lambda x: _channel(x, PART),
     )
+
+
+def read_text(
+    model: BERT, x: Numbers, mask: Numbers | None = None, removal: str = "attention"
+) -> BackboneOutput:
+    """What a bound `BERT` says of texts of which a mask may remove tokens.
+
+    Args:
+        model: the network, within a call of its own or of another module.
+        x: texts, (B, L, 4).
+        mask: how much of each token stays, (B, L); None: all.
+        removal: see `bert_backbone`.
+
+    Returns:
+        Its output.
+
+    Example:
+        >>> import jax
+        >>> model = BERT(2, vocabulary=10, width=8, depth=1, heads=2, mlp=16)
+        >>> x = jnp.array([[[2, 0, 1, -1], [5, 0, 1, 0]]])
+        >>> read = nn.init_with_output(read_text, model)
+        >>> read(jax.random.key(0), x)[0].scores.shape
+        (1, 2)
+    """
+    tokens, types = _channel(x, TOKEN), _channel(x, TYPE)
+    present, kept = jnp.asarray(x)[..., PRESENT].astype(jnp.float32), None
+    if mask is not None:
+        stays = jnp.where(_channel(x, PART) < 0, 1, jnp.asarray(mask, jnp.float32))
+        if removal == "attention":
+            present = present * stays
+        else:
+            kept = stays
+    return model(tokens, types, present, kept)
 
 
 def _channel(x: Numbers, channel: int) -> Array:
