@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from naejax.artifact import load, save
     from naejax.estimators import NAEClassifier, NAERegressor
     from naejax.models import backbones
+    from naejax.models.bert import BERT
     from naejax.models.ensemble import NAEEnsemble
     from naejax.models.nae import NAE, contribution_range, place_knots
     from naejax.models.predict import predict
     from naejax.models.sop import SumOfParts
+    from naejax.models.vit import ViT
     from naejax.objectives import losses, penalties
     from naejax.ops.sparsemax import sparsemax
     from naejax.reports import report
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "BERT": "models.bert",
     "NAE": "models.nae",
     "NAEClassifier": "estimators",
     "NAEEnsemble": "models.ensemble",
@@ -50,6 +53,7 @@ _PLACES = {
     "SweepResult": "sweeps",
     "TrainingDivergedError": "train.result",
     "TrainingPreemptedError": "train.checkpoint",
+    "ViT": "models.vit",
     "backbones": "models",
     "contribution_range": "models.nae",
     "data": "",
@@ -71,6 +75,7 @@ _PLACES = {
 _MODULES = ("backbones", "data", "explain", "interop", "losses", "penalties")
 
 __all__ = [
+    "BERT",
     "NAE",
     "Backbone",
     "BackboneOutput",
@@ -86,6 +91,7 @@ __all__ = [
     "SweepResult",
     "TrainingDivergedError",
     "TrainingPreemptedError",
+    "ViT",
     "backbones",
     "contribution_range",
     "data",

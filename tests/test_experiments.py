@@ -42,7 +42,7 @@ def test_the_page_shows_every_script_and_figure_that_there_is():
         "synthetic_models.py",
         "table_models.py",
     }
-    makers = {"golden_sparsemax.py", "init_rules.py"}
+    makers = {"golden_sparsemax.py", "golden_transformers.py", "init_rules.py"}
     assert set(re.findall(r"`(\w+\.py)`", PAGE)) == scripts - helpers - makers
     figures = {path.name for path in EXPERIMENTS.glob("figures/*")}
     assert set(re.findall(r"\]\(figures/(.*?)\)", PAGE)) == figures

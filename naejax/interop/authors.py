@@ -1,4 +1,4 @@
-"""Weights from other code: the original PyTorch implementations of both methods."""
+"""Weights from the original PyTorch implementations of both methods."""
 
 from collections.abc import Mapping
 from typing import Any
