@@ -113,9 +113,7 @@ def main():
         hidden = np.stack([h.numpy() for h in output.hidden_states])
         arrays |= {
             f"{case}/names": np.array(list(shapes)),
-            f"{case}/shapes": np.array(
-                [",".join(map(str, s)) for s in shapes.values()]
-            ),
+            f"{case}/shapes": np.array([str(list(s)) for s in shapes.values()]),
             f"{case}/scores": output.logits.numpy(),
             f"{case}/norms": np.linalg.norm(hidden, axis=(2, 3)),
             f"{case}/hidden": hidden[:, :, :5, ::32] if "base" in case else hidden,
