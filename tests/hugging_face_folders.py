@@ -40,7 +40,7 @@ CONFIGS = {
         **SMALL,
         "image_size": [24, 32],
         "patch_size": 8,
-        "layer_norm_eps": 1e-5,
+        "layer_norm_eps": 0.02,
     },
     "vit_plain": {
         **VIT,
@@ -52,7 +52,14 @@ CONFIGS = {
         "hidden_act": "gelu_new",
     },
     "vit_base": {**VIT, **BASE, "image_size": 224, "patch_size": 16, "qkv_bias": True},
-    "bert_small": {**BERT, **SMALL, "vocab_size": 30, "max_position_embeddings": 12},
+    "bert_small": {
+        **BERT,
+        **SMALL,
+        "vocab_size": 30,
+        "max_position_embeddings": 12,
+        "layer_norm_eps": 0.02,
+        "pad_token_id": 3,
+    },
     "bert_base": {**BERT, **BASE, "vocab_size": 30522, "max_position_embeddings": 512},
 }
 SMALL_CASES = ["vit_small", "vit_plain", "bert_small"]

@@ -11,7 +11,7 @@ from naejax.models.text_backbone import bert_backbone
 from naejax.ops.tokens import PART, PRESENT, TOKEN, TYPE
 
 MODEL = BERT(
-    3, 20, width=12, depth=2, heads=3, mlp=20, positions=9, epsilon=1e-5, removed=4
+    3, 20, width=12, depth=2, heads=3, mlp=20, positions=9, epsilon=0.02, removed=4
 )
 LENGTHS = np.array([8, 5])
 

@@ -20,6 +20,17 @@ def folder(tmp_path, request):
     return write(tmp_path, CONFIGS[request.param], state_of(request.param))
 
 
+def test_settings_come_from_the_folder(tmp_path):
+    config = {**CONFIGS["bert_small"], "hidden_act": "relu"}
+    model, _ = load(write(tmp_path, config, state_of("bert_small")))
+    assert (model.num_outputs, model.heads, model.activation) == (3, 2, "relu")
+    assert (model.removed, model.epsilon) == (3, 0.02)
+    for key in ("pad_token_id", "layer_norm_eps", "hidden_act"):
+        del config[key]
+    model, _ = load(write(tmp_path, config, state_of("bert_small")))
+    assert (model.removed, model.epsilon, model.activation) == (0, 1e-12, "gelu")
+
+
 def same(one, other):
     return jax.tree.all(jax.tree.map(np.array_equal, one[1], other[1]))
 

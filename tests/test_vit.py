@@ -11,7 +11,7 @@ from naejax import SumOfParts, ViT
 from naejax.models.transformer import attention_bias
 from naejax.models.vit import vit_backbone
 
-MODEL = ViT(3, patch=4, width=12, depth=2, heads=3, mlp=20, epsilon=1e-5)
+MODEL = ViT(3, patch=4, width=12, depth=2, heads=3, mlp=20, epsilon=0.02)
 GRID = (2, 3)
 
 
