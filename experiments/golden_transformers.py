@@ -32,7 +32,7 @@ SMALL = dict(
 )
 CASES = {
     "vit_small": dict(
-        **SMALL, image_size=[24, 32], patch_size=8, layer_norm_eps=1e-5, num_labels=3
+        **SMALL, image_size=[24, 32], patch_size=8, layer_norm_eps=0.02, num_labels=3
     ),
     "vit_plain": dict(
         **SMALL,
@@ -45,7 +45,12 @@ CASES = {
     ),
     "vit_base": dict(num_labels=10),
     "bert_small": dict(
-        **SMALL, vocab_size=30, max_position_embeddings=12, num_labels=3
+        **SMALL,
+        vocab_size=30,
+        max_position_embeddings=12,
+        layer_norm_eps=0.02,
+        pad_token_id=3,
+        num_labels=3,
     ),
     "bert_base": dict(num_labels=2),
 }
@@ -113,9 +118,7 @@ def main():
         hidden = np.stack([h.numpy() for h in output.hidden_states])
         arrays |= {
             f"{case}/names": np.array(list(shapes)),
-            f"{case}/shapes": np.array(
-                [",".join(map(str, s)) for s in shapes.values()]
-            ),
+            f"{case}/shapes": np.array([str(list(s)) for s in shapes.values()]),
             f"{case}/scores": output.logits.numpy(),
             f"{case}/norms": np.linalg.norm(hidden, axis=(2, 3)),
             f"{case}/hidden": hidden[:, :, :5, ::32] if "base" in case else hidden,

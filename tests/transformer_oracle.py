@@ -1,4 +1,4 @@
-"""Transformers in float64 numpy, from the equations, and parameters to try them with."""
+"""Transformers in float64 numpy, from the equations, and parameters for them."""
 
 import jax
 import numpy as np

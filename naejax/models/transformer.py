@@ -5,7 +5,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
 from naejax.ops.precision import at_least_float32
 from naejax.types import Numbers
@@ -21,7 +21,7 @@ initial = nn.initializers.truncated_normal(0.02)
 """Initial values of matrices and embeddings."""
 
 
-def attention_bias(weights: Float[Numbers, "B L"]) -> Float[Array, "B 1 1 L"]:
+def attention_bias(weights: Real[Numbers, "B L"]) -> Float[Array, "B 1 1 L"]:
     """What is added to the logits of attention so that positions count by weights.
 
     ``b_l = log w_l``: attention is then ``w_l exp(s_l) / sum_m w_m exp(s_m)``. Where
