@@ -43,9 +43,6 @@ def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Ba
         >>> backbone = bert_backbone(model, variables)
         >>> backbone.parts(x).tolist()
         [[-1, 0, -1, -1]]
-        >>> mask = jnp.array([[0.0, 0.0, 0.0, 0.0]])
-        >>> backbone.masked(backbone.params, x, mask, 0).scores.shape
-        (1, 2)
     """
     if removal not in REMOVALS:
         raise ValueError(f"removal is {removal!r}, expected one of {REMOVALS}")

@@ -129,11 +129,9 @@ def vit_backbone(model: ViT, variables: Any, drop_tokens: bool = False) -> Backb
 
     Example:
         >>> model = ViT(3, patch=4, width=8, depth=1, heads=2, mlp=16)
-        >>> x, mask = jnp.ones((1, 8, 8, 3)), jnp.array([[[1.0, 0.0], [0.0, 1.0]]])
-        >>> variables = model.init(jax.random.key(0), x)
-        >>> backbone = vit_backbone(model, variables, drop_tokens=True)
-        >>> backbone.masked(backbone.params, x, mask, 2).scores.shape
-        (1, 3)
+        >>> variables = model.init(jax.random.key(0), jnp.ones((1, 8, 8, 3)))
+        >>> vit_backbone(model, variables, drop_tokens=True).class_weights.shape
+        (3, 8)
     """
     weights = variables["params"]["classifier"]["kernel"].T
     backbone = from_linen(model, variables, weights)
