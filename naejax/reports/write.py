@@ -317,7 +317,7 @@ def _class_indices(y: Any, classes: Sequence[str]) -> np.ndarray:
         values = np.array([classes.index(t) if t in classes else 0 for t in texts])
     if len(unknown):
         raise ValueError(
-            f"y holds {unknown[0]!r}, expected one of the classes "
+            f"y holds {unknown.tolist()[0]!r}, expected one of the classes "
             f"{', '.join(classes[:12])}, or their indices"
         )
     return values
