@@ -23,6 +23,7 @@ FLOORS = {
     "data": 5,
     "explain": 6,
     "tabular": 7,
+    "texts": 7,
     "vision": 7,
     "explanation": 7.3,
     "interop": 7,

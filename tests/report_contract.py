@@ -20,6 +20,10 @@ ENTRY = (
     "id truth prediction explained image outline flat groups rest bias total"
 ).split()
 
+TEXT_ENTRY = (
+    "id truth prediction explained tokens left_out marked still groups rest bias total"
+).split()
+
 
 def plain(value):
     """Whether a value is what JSON knows, without NaN."""
@@ -131,13 +135,49 @@ def check_images(data):
         pictures += [group["image"] for group in entry["groups"]]
         for uri in pictures:
             assert uri is None or uri.startswith("data:image/png;base64,iVBORw0KGgo")
-        shares = [abs(group["contribution"]) for group in entry["groups"]]
-        assert shares == sorted(shares, reverse=True)
-        total = entry["bias"] + sum(g["contribution"] for g in entry["groups"])
-        total += entry["rest"]["contribution"] if entry["rest"] else 0
-        slack = 1e-2 * max([*shares, abs(entry["total"])])
-        assert abs(total - entry["total"]) <= slack
+        check_sum(entry)
         for group in entry["groups"]:
-            assert 0 < group["kept"] <= 1 and group["copies"] >= 1
-            product = group["weight"] * group["score"]
-            assert abs(product - group["contribution"]) <= slack
+            assert 0 < group["kept"] <= 1
+
+
+def check_texts(data):
+    """Checks the data of a report on texts."""
+    check_common(data)
+    assert data["kind"] == "texts" and data["gallery"]
+    for entry in data["gallery"]:
+        assert set(entry) == set(TEXT_ENTRY)
+        check_sum(entry)
+        tokens = entry["tokens"]
+        assert tokens and entry["left_out"] >= tokens.count(None)
+        assert (None in tokens) == (entry["left_out"] > 0)
+        for token in tokens:
+            assert token is None or (token.strip() == token and 0 < len(token) <= 60)
+        for places in (entry["marked"], entry["still"]):
+            check_places(places, tokens)
+        for group in entry["groups"]:
+            assert set(group) == set(
+                "tokens kept contribution weight score copies".split()
+            )
+            check_places(group["tokens"], tokens)
+            assert not set(group["tokens"]) & set(entry["still"])
+            assert 0 <= group["kept"] <= 1
+
+
+def check_places(places, tokens):
+    """Places are of tokens that are there, in order."""
+    assert places == sorted(set(places))
+    assert all(0 <= k < len(tokens) and tokens[k] is not None for k in places)
+
+
+def check_sum(entry):
+    """Groups come strongest first and add up, and each is weight times score."""
+    shares = [abs(group["contribution"]) for group in entry["groups"]]
+    assert shares == sorted(shares, reverse=True)
+    total = entry["bias"] + sum(g["contribution"] for g in entry["groups"])
+    total += entry["rest"]["contribution"] if entry["rest"] else 0
+    slack = 1e-2 * max([*shares, abs(entry["total"])])
+    assert abs(total - entry["total"]) <= slack
+    for group in entry["groups"]:
+        assert group["copies"] >= 1
+        product = group["weight"] * group["score"]
+        assert abs(product - group["contribution"]) <= slack

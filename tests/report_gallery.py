@@ -26,6 +26,42 @@ def fake_gallery(images: int = 6, side: int = 24) -> dict:
     }
 
 
+def fake_texts(texts: int = 5) -> dict:
+    """A report on Sum-of-Parts: texts of several lengths and directions."""
+    rng = np.random.default_rng(0)
+    return fake_gallery(1) | {
+        "kind": "texts",
+        "title": "reviews: what people say",
+        "gallery": [_text(rng, b) for b in range(texts)],
+    }
+
+
+def _text(rng, b: int) -> dict:
+    words = ("good", "film", ",", "الفيلم", "</script><img src=x>", "x" * 60, "日本語")
+    length = (12, 300, 9, 40, 1)[b % 5]
+    tokens = [words[k] for k in rng.integers(7 if b else 3, size=length)]
+    if b == 1:
+        tokens[50] = None
+    entry = _example(rng, b, 4)
+    groups = [
+        {**group, "tokens": np.flatnonzero(rng.random(length) < 0.25 * k).tolist()}
+        for k, group in enumerate(entry["groups"])
+    ]
+    for group in groups:
+        group["tokens"] = [k for k in group["tokens"] if tokens[k] and k < length - 2]
+        group.pop("image")
+    for key in ("image", "outline", "flat"):
+        entry.pop(key)
+    return entry | {
+        "id": f"text {b + 1}",
+        "tokens": tokens,
+        "left_out": 120 if b == 1 else 0,
+        "marked": [0, 2] if length > 9 else [],
+        "still": [length - 2, length - 1] if length > 2 else [],
+        "groups": groups,
+    }
+
+
 def _example(rng, b: int, side: int) -> dict:
     image = rng.uniform(0, 90, (side, side, 3))
     image[side // 4 : side // 2, side // 4 : side // 2] = (230, 180, 60)

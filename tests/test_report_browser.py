@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from report_data import HOSTILE, fake_report
-from report_gallery import fake_gallery
+from report_gallery import fake_gallery, fake_texts
 
 from naejax.reports.page import render
 
@@ -27,6 +27,7 @@ REPORTS = {
     ),
     "single": lambda: fake_report(names=("x",), rows=1),
     "gallery": fake_gallery,
+    "texts": fake_texts,
 }
 SCRIPTS = Path(__file__).with_name("report_checks.js").read_text("utf-8")
 
@@ -97,7 +98,7 @@ def test_the_page_fits_a_phone_and_a_wide_screen(visit, name):
     assert page.evaluate("checks.overflow()") == []
 
 
-@pytest.mark.parametrize("name", ["homes", "income", "wine", "gallery"])
+@pytest.mark.parametrize("name", ["homes", "income", "wine", "gallery", "texts"])
 def test_every_text_has_contrast_by_day_and_night(visit, name):
     page = visit(name)
     for scheme in ("light", "dark"):
@@ -330,3 +331,19 @@ def test_the_gallery_shows_sums(visit):
     assert value == pytest.approx(data[0]["total"], abs=0.01)
     page.get_by_role("button", name="only wrong").click()
     assert texts(page, ".example:visible h3") == [data[3]["id"]]
+
+
+def test_texts_show_what_groups_keep(visit):
+    page = visit("texts")
+    for item, box in zip(
+        fake_texts()["gallery"], page.locator(".example").all(), strict=True
+    ):
+        assert box.locator(".text").count() == 1 + len(item["groups"])
+        words = " ".join("…" if token is None else token for token in item["tokens"])
+        assert box.locator(".text").first.text_content() == words
+        for group, text in zip(
+            item["groups"], box.locator(".masked").all(), strict=True
+        ):
+            kept = " ".join(text.locator("mark").all_text_contents())
+            assert kept == " ".join(item["tokens"][k] for k in group["tokens"])
+    assert page.locator("img").count() == 0

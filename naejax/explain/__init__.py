@@ -56,6 +56,7 @@ from naejax.explain.saliency import (
     pool_parts,
     random_masks,
 )
+from naejax.explain.text_plots import plot_text_groups
 from naejax.explain.token_plot import plot_tokens
 from naejax.explain.tradeoff import plot_tradeoff
 from naejax.explain.waterfall import plot_waterfall
@@ -105,6 +106,7 @@ __all__ = [
     "plot_interactions",
     "plot_shape",
     "plot_shapes",
+    "plot_text_groups",
     "plot_tokens",
     "plot_tradeoff",
     "plot_waterfall",

@@ -1,16 +1,20 @@
 """A picture of a text: what each of its tokens adds to the score."""
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from naejax.explain.style import GREY, SMALL, shorten, sign_color
+from naejax.explain.text_layout import (
+    LETTER,
+    LINE,
+    as_written,
+    place_tokens,
+    text_width,
+)
 from naejax.types import Numbers
 
-# A letter of the monospaced font is 0.602 of its size wide.
-_LETTER, _LINE = 0.602, 1.75
 _LARGEST, _SMALLEST = 11, 5
 _STRONGEST = 0.6
 
@@ -67,13 +71,13 @@ def plot_tokens(
     box = ax.get_position()
     inches = ax.get_figure().get_size_inches() * (box.width, box.height)
     size, columns, rows, places = _layout(tokens, inches)
-    ax.set(xlim=(0, columns), ylim=(rows * _LINE, 0))
+    ax.set(xlim=(0, columns), ylim=(rows * LINE, 0))
     ax.set_axis_off()
     top = float(np.abs(values).max()) or 1.0
     for text, (x, y), value, is_marked in zip(
-        _texts(tokens, columns), places, values, flags, strict=False
+        as_written(tokens, columns), places, values, flags, strict=False
     ):
-        middle, width = (y + 0.5) * _LINE, _width(text)
+        middle, width = (y + 0.5) * LINE, text_width(text)
         color = sign_color(value)
         strength = _STRONGEST * float(abs(value)) / top
         corner = x - 0.2, middle - 0.65
@@ -101,7 +105,7 @@ def plot_tokens(
         notes.append(f"{len(tokens) - len(places)} more tokens not shown")
     ax.text(
         0,
-        (places[-1][1] + 1.1) * _LINE,
+        (places[-1][1] + 1.1) * LINE,
         "; ".join(notes),
         va="top",
         fontsize=SMALL,
@@ -117,30 +121,9 @@ def _layout(
 ) -> tuple[float, int, int, list[tuple[int, int]]]:
     """The size of the font, columns and lines, and where tokens that fit begin."""
     for size in np.arange(_LARGEST, _SMALLEST - 0.5, -0.5):
-        columns = max(int(inches[0] * 72 / (size * _LETTER)), 8)
-        rows = max(int(inches[1] * 72 / (size * _LINE)), 1)
-        places = _places(tokens, columns)
+        columns = max(int(inches[0] * 72 / (size * LETTER)), 8)
+        rows = max(int(inches[1] * 72 / (size * LINE)), 1)
+        places = place_tokens(as_written(tokens, columns), columns)
         if places[-1][1] < rows:
             break
     return float(size), columns, rows, [place for place in places if place[1] < rows]
-
-
-def _places(tokens: Sequence[str], columns: int) -> list[tuple[int, int]]:
-    """Column and line of the first letter of every token, broken into lines."""
-    places, x, y = [], 0, 0
-    for text in _texts(tokens, columns):
-        if x and x + _width(text) > columns:
-            x, y = 0, y + 1
-        places.append((x, y))
-        x += _width(text) + 1
-    return places
-
-
-def _texts(tokens: Sequence[str], columns: int) -> list[str]:
-    """Tokens as they are written, at most a line long; blank ones as a dot."""
-    return [shorten(token, columns) or "·" for token in tokens]
-
-
-def _width(text: str) -> int:
-    """Columns that a text takes: letters of East Asian scripts take two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

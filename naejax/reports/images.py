@@ -7,19 +7,23 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from naejax.explain import merge_duplicates
 from naejax.explain.group_panel import to_pictures
 from naejax.explain.style import number
 from naejax.ops.grouping import flatten_masks
 from naejax.reports.features import cut
+from naejax.reports.gallery import (
+    choose_examples,
+    group_cautions,
+    merged_groups,
+    num_looked_at,
+)
 from naejax.reports.numbers import rounded
 from naejax.reports.pictures import data_uri, draw_flat, draw_group, draw_outline
 from naejax.reports.table import MOST_BYTES, json_bytes
 from naejax.types import SOPOutput
 from naejax.vision import ImageSOP, explain_images
 
-_LOOKED_AT, _MASK_BYTES = 300, 200_000_000
-_WORST, _TARGETS = 4, 3
+_TARGETS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,7 @@ def image_report(
     chosen, how = _choose(fitted, rows, LADDER[0].images)
     output = explain_images(fitted, rows.x[chosen])
     pictures = _pictures(rows.x[chosen])
+    label = np.asarray(output.prediction).argmax(axis=1) if classes else 0
     data: dict[str, Any] = {}
     for size in LADDER:
         shown = range(min(size.images, len(chosen)))
@@ -111,7 +116,7 @@ def image_report(
                 for entry in scores
             ],
             "notes": [*notes, *listed],
-            "warnings": _cautions(output, classes),
+            "warnings": group_cautions(output, label, "images", "pixels"),
             "target": {
                 "name": "class" if classes else ", ".join(map(cut, targets)),
                 "kind": "multiclass" if classes else "regression",
@@ -133,28 +138,12 @@ def image_report(
 
 def _choose(fitted: ImageSOP, rows: ImageRows, most: int) -> tuple[np.ndarray, str]:
     """Which images to show, and in words how they were chosen."""
-    groups, pixels = fitted.model.num_groups, int(np.prod(rows.x.shape[1:3]))
-    looked = min(len(rows.x), _LOOKED_AT, max(_MASK_BYTES // (4 * groups * pixels), 32))
+    pixels = int(np.prod(rows.x.shape[1:3]))
+    looked = num_looked_at(len(rows.x), fitted.model.num_groups * pixels)
     if rows.target is None or rows.target.ndim > 1:
         return np.arange(min(most, looked)), ", the first ones"
-    truth = rows.target[:looked]
     scores = np.asarray(explain_images(fitted, rows.x[:looked]).prediction)
-    margin = scores.max(axis=1) - scores[np.arange(looked), truth]
-    wrong = np.argsort(-margin, kind="stable")[: min(_WORST, most // 3)]
-    wrong = wrong[margin[wrong] > 0]
-    # The first of each class, then the second of each.
-    place = [np.count_nonzero(truth[:i] == c) for i, c in enumerate(truth)]
-    order = np.argsort(place, kind="stable")
-    others = order[~np.isin(order, wrong)][: most - len(wrong)]
-    # The worst among the others, so that fewer images keep some of them.
-    step = max(len(others) // max(len(wrong), 1), 1)
-    chosen = others.tolist()
-    for k, index in enumerate(wrong.tolist()):
-        chosen.insert((k + 1) * step + k, index)
-    how = ": the first ones of each class"
-    if len(wrong):
-        how += f", among them the {len(wrong)} worst predicted of the first {looked}"
-    return np.array(chosen), how
+    return choose_examples(rows.target[:looked], scores, most)
 
 
 def _entry(
@@ -171,11 +160,9 @@ def _entry(
     classes, targets = fitted.backbone.classes, fitted.backbone.targets
     prediction = np.asarray(output.prediction[b])
     c = int(prediction.argmax()) if classes else t
-    masks, contributions, counts, weights = _groups(output, b, c)
-    order = np.lexsort((-abs(contributions), counts == 0))[: np.count_nonzero(counts)]
-    # A picture of the rest takes as much room as the one group it would replace.
-    shown = order[: size.groups if len(order) > size.groups + 1 else None]
-    rest = order[len(shown) :]
+    groups = merged_groups(output, b, c)
+    masks, contributions = groups.masks, groups.contributions
+    order, shown = groups.split(size.groups)
     ranks = np.full(masks.shape[1:], len(order))
     if len(order):
         strongest = jnp.arange(len(order))[None]
@@ -200,42 +187,15 @@ def _entry(
         "groups": [
             {
                 "image": draw_group(picture, masks[g], contributions[g], size.side),
-                "contribution": rounded(contributions[g], unit=unit),
-                "weight": rounded(weights[g]),
-                "score": rounded(contributions[g] / weights[g], unit=unit),
                 "kept": rounded(np.mean(masks[g] > 0)),
-                "copies": int(counts[g]),
+                **groups.numbers(g, unit),
             }
             for g in shown.tolist()
         ],
-        "rest": {
-            "groups": int(counts[rest].sum()),
-            "contribution": rounded(contributions[rest].sum(), unit=unit),
-        }
-        if len(rest)
-        else None,
+        "rest": groups.rest(order[len(shown) :], unit),
         "bias": rounded(output.bias[c], unit=unit),
         "total": rounded(total, unit=unit),
     }
-
-
-def _groups(
-    output: SOPOutput, b: int, c: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Masks, contributions, copies and weights of one image's groups, merged."""
-    fields = output._asdict()
-    one = output._replace(
-        **{k: np.asarray(v)[b : b + 1] for k, v in fields.items() if k != "bias"}
-    )
-    merged = merge_duplicates(one, c)
-    # Copies add up in weight as they do in contribution.
-    weights = merge_duplicates(one._replace(contributions=one.selection), c)
-    return (
-        np.asarray(one.masks[0]),
-        np.asarray(merged.contributions[0]),
-        np.asarray(merged.counts[0]),
-        np.asarray(weights.contributions[0]),
-    )
 
 
 def _pictures(x: np.ndarray) -> np.ndarray:
@@ -246,24 +206,3 @@ def _pictures(x: np.ndarray) -> np.ndarray:
         raise ValueError(
             "a report on images needs matplotlib: pip install 'naejax[plot]'"
         ) from error
-
-
-def _cautions(output: SOPOutput, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """What to beware of: groups that keep nearly the same, or one that does all."""
-    label = np.asarray(output.prediction).argmax(axis=1) if classes else 0
-    merged = merge_duplicates(output, label)
-    used = np.count_nonzero(np.asarray(merged.counts), axis=1)
-    if np.median(used) > 1:
-        return []
-    text = (
-        "For most of these images one group alone makes the score. The other groups "
-        "are not chosen, or keep the same pixels."
-    )
-    return [
-        {
-            "level": "info",
-            "title": "One group does it all",
-            "text": text,
-            "features": [],
-        }
-    ]

@@ -22,11 +22,12 @@ _SCRIPTS = (
     "rows.js",
     "quality.js",
     "gallery.js",
+    "texts.js",
     "main.js",
 )
 # In a script element, "<" could end it; the line separators end lines in old scripts.
 _ESCAPES = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-_KINDS = ("table", "sop")
+_KINDS = ("table", "sop", "texts")
 
 
 def render(data: Mapping[str, Any]) -> str:
@@ -37,7 +38,8 @@ def render(data: Mapping[str, Any]) -> str:
     nothing can be loaded, whatever the names in the data are.
 
     Args:
-        data: the report; ``kind`` is "table" or "sop" and ``title`` a text. Numbers
+        data: the report; ``kind`` is "table", "sop" (images)
+            or "texts" and ``title`` a text. Numbers
             are finite, None stands for a missing one.
 
     Returns:
@@ -56,9 +58,9 @@ def render(data: Mapping[str, Any]) -> str:
         raise ValueError(
             f"got a report of kind {data.get('kind')!r} with the title "
             f"{data.get('title')!r}, expected a kind of {_KINDS} and a text: pass what "
-            "table_report or image_report returns"
+            "table_report, image_report or text_report returns"
         )
-    style = _asset("report.css")
+    style = _asset("report.css") + _asset("texts.css")
     script = _script()
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; "

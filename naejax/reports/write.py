@@ -1,6 +1,6 @@
 """Writing a report: one HTML file that needs nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,17 +11,21 @@ from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
 from naejax.data.images import as_images
 from naejax.data.table import read_rows
+from naejax.data.tokenized import TokenizedTexts
+from naejax.evaluation import classification_scores, log_probabilities
 from naejax.files import write_file
 from naejax.reports.diagnostics import sample_rows
 from naejax.reports.findings import TableRows, num_rows
 from naejax.reports.images import ImageRows, image_report
 from naejax.reports.page import render
 from naejax.reports.table import table_report
+from naejax.reports.texts import text_report
 from naejax.tabular import TabularNAE, evaluate_table
+from naejax.texts import TextSOP, explain_texts
 from naejax.vision import ImageSOP, explain_images
 from naejax.vision.evaluate import image_scores
 
-_SCORED_IMAGES = 200
+_SCORED = 200
 
 
 def report(
@@ -34,20 +38,20 @@ def report(
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Writes a page that explains a model on some rows or images.
+    """Writes a page that explains a model on some rows, images or texts.
 
     One HTML file below 2 MB that opens without a network. For a model of a table it
     shows scores, importance, the shape of every feature with its context, interactions,
-    single rows, and warnings; for Sum-of-Parts images, their groups and the sum. What
-    was sampled is said on the page.
+    single rows, and warnings; for Sum-of-Parts images or texts, their groups and the
+    sum. What was sampled is said on the page.
 
     Args:
-        model: a fitted estimator, `naejax.tabular.TabularNAE` or
-            `naejax.vision.ImageSOP`.
+        model: a fitted estimator, `naejax.tabular.TabularNAE`,
+            `naejax.vision.ImageSOP` or `naejax.texts.TextSOP`.
         X: rows, as the estimator or `naejax.data.read_columns` takes them; or images
-            (N, H, W, Ch).
+            (N, H, W, Ch); or `naejax.data.TokenizedTexts`.
         y: their targets; without them there are no scores. For a `TabularNAE` they may
-            be a column of X.
+            be a column of X; texts have labels, which y replaces.
         path: of the file; an existing one is replaced.
         title: of the page.
         seed: of all samples.
@@ -72,6 +76,8 @@ def report(
     """
     if isinstance(model, ImageSOP):
         data = _of_images(model, X, y, title, seed)
+    elif isinstance(model, TextSOP):
+        data = _of_texts(model, X, y, title, seed)
     else:
         fitted, columns = _read(model, X, y)
         data = _of_table(fitted, columns, title, seed, say)
@@ -125,6 +131,27 @@ def about_images(fitted: ImageSOP) -> list[tuple[str, str]]:
     return [
         ("model", f"Sum-of-Parts, {fitted.model.num_groups} groups per image"),
         ("images", f"{height} x {width} pixels, {channels} channels"),
+        ("naejax", package_version()),
+    ]
+
+
+def about_texts(fitted: TextSOP, texts: TokenizedTexts) -> list[tuple[str, str]]:
+    """What a model of texts is, and how it gets them, as labels and texts.
+
+    Args:
+        fitted: a fitted model.
+        texts: some of its texts.
+
+    Returns:
+        Pairs for the head of a report.
+    """
+    cut = f", {texts.shortened:,} of them shortened" if texts.shortened else ""
+    return [
+        ("model", f"Sum-of-Parts, {fitted.model.num_groups} groups per text"),
+        (
+            "texts",
+            f"at most {texts.x.shape[1]:,} tokens, {texts.num_parts:,} parts{cut}",
+        ),
         ("naejax", package_version()),
     ]
 
@@ -203,7 +230,7 @@ def _read_estimator(
     if not isinstance(model, BaseNAE):
         raise ValueError(
             f"got a {type(model).__name__}, expected a fitted NAERegressor, "
-            "NAEClassifier, TabularNAE or ImageSOP"
+            "NAEClassifier, TabularNAE, ImageSOP or TextSOP"
         )
     check_is_fitted(model)
     values = None if y is None else model._read_known_target(y)
@@ -218,7 +245,7 @@ def _of_images(
     images = as_images(np.asarray(x), target)
     scores: list[dict[str, Any]] = []
     if y is not None:
-        chosen = sample_rows(len(images), _SCORED_IMAGES, seed)
+        chosen = sample_rows(len(images), _SCORED, seed)
         output = explain_images(fitted, images.x[chosen])
         prediction = np.asarray(output.prediction)
         values = image_scores(fitted.backbone, images.target[chosen], prediction)
@@ -245,9 +272,43 @@ def image_target(fitted: ImageSOP, y: Any) -> np.ndarray:
     Raises:
         ValueError: there is no such class.
     """
-    values, classes = np.asarray(y), fitted.backbone.classes
-    if not classes:
-        return values.astype(np.float64)
+    if not fitted.backbone.classes:
+        return np.asarray(y).astype(np.float64)
+    return _class_indices(y, fitted.backbone.classes)
+
+
+def _of_texts(
+    fitted: TextSOP, texts: Any, y: Any, title: str | None, seed: int
+) -> dict[str, Any]:
+    """The report on a model of texts and some texts."""
+    if not isinstance(texts, TokenizedTexts):
+        raise ValueError(
+            f"got a {type(texts).__name__}, expected the TokenizedTexts that "
+            "naejax.data.tokenize_texts returns"
+        )
+    if y is not None:
+        texts = texts._replace(label=_class_indices(y, fitted.classes))
+    if len(texts.label) != len(texts.x) or texts.label.max() >= len(fitted.classes):
+        raise ValueError(
+            f"got {len(texts.x)} texts with {len(texts.label)} labels up to "
+            f"{texts.label.max()}, expected one of {len(fitted.classes)} for each"
+        )
+    chosen = sample_rows(len(texts.x), _SCORED, seed)
+    prediction = np.asarray(explain_texts(fitted, texts.x[chosen]).prediction)
+    truth, found = texts.label[chosen], log_probabilities(prediction)
+    values = classification_scores(truth, found)
+    return text_report(
+        fitted,
+        texts,
+        title=title or "What the groups of texts add up to",
+        about=about_texts(fitted, texts),
+        scores=[{"name": "Sum-of-Parts", "split": "given", "values": values}],
+    )
+
+
+def _class_indices(y: Any, classes: Sequence[str]) -> np.ndarray:
+    """Indices of classes that are given by names or indices."""
+    values = np.asarray(y)
     if values.dtype.kind in "iu":
         unknown = values[(values < 0) | (values >= len(classes))]
     else:
@@ -256,7 +317,7 @@ def image_target(fitted: ImageSOP, y: Any) -> np.ndarray:
         values = np.array([classes.index(t) if t in classes else 0 for t in texts])
     if len(unknown):
         raise ValueError(
-            f"y holds {unknown[0]!r}, expected one of the classes "
+            f"y holds {unknown.tolist()[0]!r}, expected one of the classes "
             f"{', '.join(classes[:12])}, or their indices"
         )
     return values

@@ -1,15 +1,17 @@
-// Sum-of-Parts: images, their groups and how these add up.
+// Sum-of-Parts: images or texts, their groups and how these add up.
+
+const THING = data.kind === "texts" ? "text" : "image";
 
 function galleryStandfirst() {
-  const shown = plural(data.gallery.length, "image");
+  const shown = plural(data.gallery.length, THING);
   return [
-    "The model predicts from groups of pixels. Each group is scored alone, with everything else " +
+    `The model predicts from groups of ${THING === "text" ? "tokens" : "pixels"}. Each group is scored alone, with everything else ` +
       `removed, and the prediction is the sum of what the groups add. ${shown} shown below.`,
   ];
 }
 
 function galleryFigures() {
-  return [...scoreFigures(), ["classes", data.target.classes ? count(data.target.classes.length) : NONE], ["images shown", count(data.gallery.length)]]
+  return [...scoreFigures(), ["classes", data.target.classes ? count(data.target.classes.length) : NONE], [`${THING}s shown`, count(data.gallery.length)]]
     .filter(([, value]) => value !== NONE);
 }
 
@@ -17,11 +19,12 @@ function drawGallery(page) {
   const box = section(
     page,
     "gallery",
-    "How each image adds up",
+    `How each ${THING} adds up`,
     "Groups from the strongest contribution down: blue raises the score, orange lowers it. " +
-      "A contribution is the group\u2019s weight times its own score.",
+      "A contribution is the group\u2019s weight times its own score." +
+      (THING === "text" ? " Bold tokens are kept, pale ones removed; those in italics, such as a question, always stay." : ""),
   );
-  const grid = html("div", { class: "examples" }, data.gallery.map(example));
+  const grid = html("div", { class: `examples ${THING}s` }, data.gallery.map(THING === "text" ? textExample : example));
   const wrong = data.gallery.filter(isWrong).length;
   if (wrong && wrong < data.gallery.length) {
     const only = toggle(`only wrong predictions (${wrong})`, "wrong", false, () => {
@@ -31,7 +34,7 @@ function drawGallery(page) {
     box.append(html("div", { class: "controls" }, only));
   }
   box.append(grid);
-  const folded = limit(grid, 24, "images");
+  const folded = limit(grid, 24, `${THING}s`);
   box.append(folded.button, html("p", { class: "axis-note" }, "Contributions to the ", name(data.score_name), "."));
 }
 
@@ -58,17 +61,27 @@ function example(item) {
       html("div", { class: "stack" },
         uri === item.outline ? picture(item.image, "") : null, picture(uri, `${item.id}: ${words}`)),
       html("figcaption", {}, words)));
+  return html("article", { class: `example ${isWrong(item) ? "is-wrong" : "is-right"}` },
+    exampleHead(item),
+    html("div", { class: "pictures" }, pictures),
+    html("ol", { class: "groups" }, groups),
+    exampleSum(item, decimals));
+}
+
+function exampleHead(item) {
   const verdict = item.truth === null
     ? null
     : html("span", { class: `truth ${isWrong(item) ? "wrong" : ""}` }, " \u00b7 truth ", name(item.truth));
-  const parts = [...item.groups, item.rest].filter(Boolean).reduce((sum, part) => sum + part.contribution, 0);
-  return html("article", { class: `example ${isWrong(item) ? "is-wrong" : "is-right"}` },
+  return [
     html("h3", { dir: "auto" }, name(item.id)),
     html("p", { class: "facts" }, "predicted ", name(item.prediction), verdict),
-    html("div", { class: "pictures" }, pictures),
-    html("ol", { class: "groups" }, groups),
-    html("p", { class: "sum" }, `baseline ${fixed(item.bias, decimals)} + groups ${fixed(parts, decimals)} = `,
-      html("b", {}, fixed(item.total, decimals)), " (", name(item.explained), ")"));
+  ];
+}
+
+function exampleSum(item, decimals) {
+  const parts = [...item.groups, item.rest].filter(Boolean).reduce((sum, part) => sum + part.contribution, 0);
+  return html("p", { class: "sum" }, `baseline ${fixed(item.bias, decimals)} + groups ${fixed(parts, decimals)} = `,
+    html("b", {}, fixed(item.total, decimals)), " (", name(item.explained), ")");
 }
 
 function groupLine(group, k, most, decimals) {

@@ -30,7 +30,7 @@ function navigation(page) {
   const short = {
     care: "Cautions", scores: "Scores", importance: "Importance", shapes: "Shapes", contexts: "Contexts",
     interactions: "Interactions", rows: "Rows", errors: "Errors", columns: "Columns",
-    gallery: "Images", about: "About",
+    gallery: THING === "text" ? "Texts" : "Images", about: "About",
   };
   const links = [...page.querySelectorAll("section")].map(({ id }) =>
     html("li", {}, html("a", { href: `#${id}` }, short[id])));

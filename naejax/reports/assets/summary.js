@@ -74,7 +74,7 @@ function baselineOf(c) {
 function scoreFigures() {
   const [own] = data.scores || [];
   if (!own) return [];
-  const words = `, ${own.split} ${data.kind === "table" ? "rows" : "images"}`;
+  const words = `, ${own.split} ${data.kind === "table" ? "rows" : `${THING}s`}`;
   return Object.entries(own.values).slice(0, 2).map(([key, value]) => [
     scoreName(key) + words, number(value),
   ]);
