@@ -72,7 +72,7 @@ def main():
         if options.quick:
             dataset, vit, variables = mock()
         else:
-            dataset = load_images(options.data)
+            dataset = load_images(options.data, side=SIDE)
             vit, variables = vit_from_hugging_face(options.weights)
     except ValueError as error:
         parser.error(str(error))

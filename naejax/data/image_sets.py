@@ -66,6 +66,7 @@ def load_images(
     seed: int = 0,
     rows: int | None = None,
     data_dir: str | None = None,
+    side: int = SIDE,
 ) -> ImageDataset:
     """Loads images by name, from an .npz file, or from a folder that TFDS prepared.
 
@@ -80,6 +81,8 @@ def load_images(
         rows: how many images to draw, or to read at random; None for all.
         data_dir: where TFDS keeps its data; None for the variable ``TFDS_DATA_DIR`` or
             ``~/tensorflow_datasets``.
+        side: height and width that images of a folder are stretched to where theirs
+            vary.
 
     Returns:
         The data set.
@@ -104,7 +107,7 @@ def load_images(
         found, description = read_npz(source), f"file {Path(source).name}"
         found = _sample(found, rows, seed)
     elif Path(source).is_dir():
-        found = read_tfds_folder(source, rows=rows, seed=seed)
+        found = read_tfds_folder(source, rows=rows, seed=seed, side=side)
         description = f"folder {Path(source).name}"
     else:
         message = unknown_name(f"no image data set {source!r}", source, _REGISTRY)
