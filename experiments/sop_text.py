@@ -6,9 +6,9 @@ Score: SCORE
 
 Texts of made-up words (`naejax.data.make_synthetic_texts`) hold two phrases, each of
 one of two kinds; the label says whether the kinds agree, so that neither phrase alone
-tells anything. A small BERT is trained from nothing, some of its texts with random words
-removed; Sum-of-Parts around it learns which words to show it together. The phrases are
-the true rationales.
+tells anything. A small BERT is trained from nothing, some of its texts with random
+words removed; Sum-of-Parts around it learns which words to show it together. The
+phrases are the true rationales.
 """
 
 import jax

@@ -38,6 +38,7 @@ def test_the_page_shows_every_script_and_figure_that_there_is():
         "part_measures.py",
         "part_pictures.py",
         "publish.py",
+        "published.py",
         "real_tables.py",
         "synthetic_models.py",
         "table_models.py",

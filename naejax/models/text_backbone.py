@@ -48,7 +48,7 @@ def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Ba
         raise ValueError(f"removal is {removal!r}, expected one of {REMOVALS}")
 
     def run(params: Any, x: Any, mask: Any = None) -> BackboneOutput:
-        read = nn.apply(read_text, model)
+        read = nn.apply(run_bert, model)
         return as_output(read({"params": params}, x, mask, removal))
 
     def masked(params: Any, x: Any, mask: Any, count: int | None) -> BackboneOutput:
@@ -63,7 +63,7 @@ def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Ba
     )
 
 
-def read_text(
+def run_bert(
     model: BERT, x: Numbers, mask: Numbers | None = None, removal: str = "attention"
 ) -> BackboneOutput:
     """What a bound `BERT` says of texts of which a mask may remove tokens.
@@ -81,8 +81,8 @@ def read_text(
         >>> import jax
         >>> model = BERT(2, vocabulary=10, width=8, depth=1, heads=2, mlp=16)
         >>> x = jnp.array([[[2, 0, 1, -1], [5, 0, 1, 0]]])
-        >>> read = nn.init_with_output(read_text, model)
-        >>> read(jax.random.key(0), x)[0].scores.shape
+        >>> run = nn.init_with_output(run_bert, model)
+        >>> run(jax.random.key(0), x)[0].scores.shape
         (1, 2)
     """
     tokens, types = _channel(x, TOKEN), _channel(x, TYPE)

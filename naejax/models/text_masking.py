@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float
 
 from naejax.models.bert import BERT
 from naejax.models.masking import Prediction
-from naejax.models.text_backbone import read_text
+from naejax.models.text_backbone import run_bert
 from naejax.ops.tokens import PART
 from naejax.types import Numbers
 
@@ -44,7 +44,7 @@ class PartMasked(nn.Module):
         mask = None
         if train and self.rate > 0:
             mask = draw_parts(self.make_rng("dropout"), x, self.rate)
-        return Prediction(read_text(self.model, x, mask, self.removal).scores)
+        return Prediction(run_bert(self.model, x, mask, self.removal).scores)
 
 
 def draw_parts(
