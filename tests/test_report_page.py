@@ -128,5 +128,5 @@ def test_refuses_numbers_that_json_lacks(value):
 
 @pytest.mark.parametrize("data", [{}, {"kind": "text", "title": "t"}, {"kind": "sop"}])
 def test_refuses_what_is_no_report(data):
-    with pytest.raises(ValueError, match="table_report or image_report"):
+    with pytest.raises(ValueError, match="table_report, image_report or text_report"):
         render(data)

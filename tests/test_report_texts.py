@@ -56,6 +56,9 @@ def test_galleries_add_up_and_are_the_models(fitted, texts):
         shares, counts = (np.asarray(a[0]) for a in merged)
         order = np.lexsort((-abs(shares), counts == 0))
         assert len(entry["groups"]) >= min(5, (counts > 0).sum())
+        if entry["rest"] is None:
+            weights = [group["weight"] for group in entry["groups"]]
+            assert sum(weights) == pytest.approx(1, abs=1e-3)
         removable = (texts.x[b, :, PART] >= 0).sum()
         for group, g in zip(entry["groups"], order, strict=False):
             kept = output.masks[b, g].nonzero()[0].tolist()
