@@ -60,8 +60,9 @@ def plot_groups(
         output: what the model returned for them.
         classes: names of the C classes, or of two for C = 1, the log-odds of the
             second; empty in regression.
-        targets: names of the C targets of a regression, with their units.
-        y: true classes as integers, (B,), or true values, (B,) or (B, C).
+        targets: names of the C targets of a regression, with their units; a single one
+            needs no name.
+        y: true classes as integers or names, (B,), or true values, (B,) or (B, C).
         label: the output to explain; None: the predicted class, in regression output 0.
         parts: true parts, outlined in the input, (B, \\*spatial) or several masks per
             example, (B, n, \\*spatial), inside where not 0.
@@ -87,6 +88,9 @@ def plot_groups(
     """
     x, output = np.asarray(x), SOPOutput(*map(np.asarray, output))
     classes, targets = list(map(str, classes)), list(map(str, targets))
+    if not classes and not targets and output.prediction.shape[1] == 1:
+        targets = ["prediction"]
+    y = _numbers(y, classes)
     chosen = list(range(min(6, len(x))) if examples is None else examples)
     _check(x, output, classes, targets, y, parts, chosen, max_groups)
     spatial = output.masks.shape[2:]
@@ -176,6 +180,20 @@ def _check(
         )
     if not (np.isfinite(output.prediction).all() and np.isfinite(x).all()):
         raise ValueError("x or the prediction is not finite, so no sum can be drawn")
+
+
+def _numbers(y: Numbers | None, classes: Sequence[str]) -> np.ndarray | None:
+    """True classes given by their names as integers; all else as it is."""
+    if y is None or np.asarray(y).dtype.kind not in "OSU":
+        return None if y is None else np.asarray(y)
+    names = np.asarray(y).astype(str)
+    unknown = names[~np.isin(names, classes)]
+    if len(unknown):
+        raise ValueError(
+            f"y holds {unknown[0]!r}, expected names among the classes "
+            f"{', '.join(classes[:12])}, or their indices"
+        )
+    return np.array([classes.index(name) for name in names])
 
 
 def _check_truth(y: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> None:

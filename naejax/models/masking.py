@@ -130,6 +130,11 @@ def masked_scores(
         kept = kept.reshape(*kept.shape, *[1] * (x.ndim - kept.ndim))
         output = apply(params, x[row] * kept.astype(x.dtype))
         scores = at_least_float32(output.scores)
+        if len(scores) != len(mask):
+            raise ValueError(
+                f"the backbone returned {len(scores)} rows of scores for {len(mask)} "
+                "examples, expected one for each"
+            )
         pooled = scores if output.pooled is None else at_least_float32(output.pooled)
         return scores, pooled
 
