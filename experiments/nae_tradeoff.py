@@ -1,9 +1,9 @@
 """Accuracy against additivity on real tables, and where other models stand.
 
 Command: python experiments/nae_tradeoff.py --folder DATA [--publish | --out FOLDER]
-Time: about 25 minutes on two cores.
-Score: along the penalty Bike goes from RMSE 38 at additivity 0.7 to about 100 at 1,
-    where NAM and EBM without pairs are; California from 0.46 to 0.55.
+Time: about an hour on two cores; 3 minutes on 16 cores with an H200.
+Score: along the penalty Bike goes from RMSE 38 at additivity 0.72 to 78 at 0.96 (NAM
+    and EBM without pairs: about 100 at 1), California from 0.46 at 0.88 to 0.54 at 1.
 
 One NAE, at its defaults but for the strength of the expert variance penalty, as one
 population of strengths x seeds per table; NAM, EBM with and without pairs, XGBoost and

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
+import jax
+
 from naejax.explain.figure import png
 from naejax.files import write_file
 
@@ -155,9 +157,11 @@ def _stamped(text):
     known = {name: version(name) for name in PACKAGES}
     known |= {n: sys.modules[n].__version__ for n in PEERS if n in sys.modules}
     versions = ", ".join(f"{name} {number}" for name, number in known.items())
+    devices = {device.device_kind for device in jax.local_devices()}
+    machine = " and ".join([platform.machine(), *sorted(devices - {"cpu"})])
     return (
         f"{text.strip()}\n\n"
         f"<sub>`python experiments/{' '.join(words)}`, {datetime.date.today()}, "
         f"{time.perf_counter() - _START:.0f} s on {os.cpu_count()} cores "
-        f"({platform.machine()}), Python {platform.python_version()}, {versions}</sub>"
+        f"({machine}), Python {platform.python_version()}, {versions}</sub>"
     )

@@ -77,7 +77,8 @@ def save(
     kind = _KIND_OF.get(type(fitted).__name__)
     if kind is None:
         raise ValueError(
-            f"got a {type(fitted).__name__}, expected one of {', '.join(_KIND_OF)}"
+            f"got a {type(fitted).__name__}, expected one of {', '.join(_KIND_OF)}; "
+            "keep variables of your own modules with flax.serialization"
         )
     state, tensors = _KINDS[kind].to_state(fitted)
     header = {"format": FORMAT, "version": version("naejax"), "kind": kind, **state}

@@ -185,3 +185,24 @@ def test_a_network_of_scores_alone_can_be_masked():
     variables = model.init(jax.random.key(0), x)
     wanted = nn.Dense(3).apply({"params": variables["params"]["model"]}, x)
     np.testing.assert_array_equal(model.apply(variables, x).prediction, wanted)
+
+
+def test_variables_are_collections():
+    module, x = nn.Dense(2), jnp.ones((4, 3))
+    variables = module.init(jax.random.key(0), x)
+    with pytest.raises(ValueError, match=r"hold \['bias', 'kernel'\], expected coll"):
+        from_linen(module, variables["params"])
+
+
+def test_each_kind_of_module_has_its_adapter():
+    with pytest.raises(ValueError, match=r"got a Dense, expected an nnx\.Module; use"):
+        from_nnx(nn.Dense(2))
+    with pytest.raises(ValueError, match="backbone is a Dense, expected a Backbone"):
+        SumOfParts(nn.Dense(2), num_outputs=2)
+
+
+def test_every_example_gets_its_scores():
+    backbone = from_function(lambda w, x: x[:1, 0] @ w, jnp.ones((5, 2)))
+    model = SumOfParts(backbone, num_outputs=2, num_groups=2, keep=0.5)
+    with pytest.raises(ValueError, match="returned 1 rows of scores for 2 examples"):
+        model.init(jax.random.key(0), jnp.ones((1, 4, 5)))

@@ -59,7 +59,8 @@ def test_devices_together_make_the_step_of_one(case, devices):
 def test_steps_one_by_one_are_the_steps_of_the_scan(case, monkeypatch):
     """On a CPU a step that convolves is called for each batch; results are the same."""
     model, variables, x, y = case
-    optimizer = optax.adam(1e-2)
+    # Not Adam, which makes whole steps of gradients that are only rounding.
+    optimizer = optax.sgd(1e-1)
     step = make_train_step(model, losses.softmax_cross_entropy, optimizer, {})
     rows = np.arange(16).reshape(4, 4)
     traces = []

@@ -1,5 +1,7 @@
 """Exported programs: the numbers of the model, from a file, for any number of rows."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -58,6 +60,31 @@ def test_a_program_that_differs_is_not_written(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="prediction differs from the model's by"):
             naejax.export(fitted, path, rows)
     assert path.read_text() == "old"
+
+
+def shifted(fitted, by):
+    """The model with the second logit of the first feature moved."""
+    variables = jax.tree.map(np.copy, fitted.variables)
+    variables["params"]["gates"]["router"]["dense"]["bias"][0, 1] += by
+    return replace(fitted, variables=variables)
+
+
+def test_tied_experts_may_swap(tmp_path, monkeypatch):
+    """Rounding chooses among experts that are as good; all other rows must agree."""
+    fitted, columns = make_model("regression", top_k=1, num_experts=2)
+    x = encode(fitted.encoder, columns)
+    logits = fitted.model.apply(fitted.variables, x, method="router_logits")
+    gap = float(logits[0, 0, 7] - logits[0, 1, 7])
+    below, above = (shifted(fitted, gap + step) for step in (-1e-5, 1e-5))
+    scores = [explain_rows(model, columns).prediction for model in (below, above)]
+    apart = np.abs(scores[0] - scores[1])[:, 0] > 1e-3 * np.abs(scores[0]).max()
+    assert np.flatnonzero(apart).tolist() == [7]
+    program = stablehlo._program(above)
+    monkeypatch.setattr(stablehlo, "_program", lambda fitted: program)
+    naejax.export(below, tmp_path / "model", columns)
+    with pytest.raises(ValueError, match="in all 1 rows two experts are tied"):
+        one = {name: column[7:8] for name, column in columns.items()}
+        naejax.export(below, tmp_path / "model", one)
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):

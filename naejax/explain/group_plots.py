@@ -20,6 +20,7 @@ from naejax.explain.group_rows import (
     check_choice,
     check_names,
     check_truth,
+    class_numbers,
     example_words,
     explained_outputs,
     group_terms,
@@ -59,8 +60,9 @@ def plot_groups(
         output: what the model returned for them.
         classes: names of the C classes, or of two for C = 1, the log-odds of the
             second; empty in regression.
-        targets: names of the C targets of a regression, with their units.
-        y: true classes as integers, (B,), or true values, (B,) or (B, C).
+        targets: names of the C targets of a regression, with their units; a single one
+            needs no name.
+        y: true classes as integers or names, (B,), or true values, (B,) or (B, C).
         label: the output to explain; None: the predicted class, in regression output 0.
         parts: true parts, outlined in the input, (B, \\*spatial) or several masks per
             example, (B, n, \\*spatial), inside where not 0.
@@ -86,6 +88,9 @@ def plot_groups(
     """
     x, output = np.asarray(x), SOPOutput(*map(np.asarray, output))
     classes, targets = list(map(str, classes)), list(map(str, targets))
+    if not classes and not targets and output.prediction.shape[1] == 1:
+        targets = ["prediction"]
+    y = class_numbers(y, classes)
     chosen = list(range(min(6, len(x))) if examples is None else examples)
     _check(x, output, classes, targets, y, parts, chosen, max_groups)
     spatial = output.masks.shape[2:]

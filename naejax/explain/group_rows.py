@@ -38,6 +38,35 @@ def check_names(
         )
 
 
+def class_numbers(y: Any, classes: Sequence[str]) -> np.ndarray | None:
+    """True classes given by their names as integers; all else as it is.
+
+    Args:
+        y: true classes or values, or None.
+        classes: names of the classes.
+
+    Returns:
+        An array, or None.
+
+    Raises:
+        ValueError: if a name is not among the classes.
+
+    Example:
+        >>> class_numbers(["dog", "cat"], ["cat", "dog"]).tolist()
+        [1, 0]
+    """
+    if y is None or np.asarray(y).dtype.kind not in "OSU":
+        return None if y is None else np.asarray(y)
+    names = np.asarray(y).astype(str)
+    unknown = names[~np.isin(names, classes)]
+    if len(unknown):
+        raise ValueError(
+            f"y holds {unknown[0]!r}, expected names among the classes "
+            f"{', '.join(classes[:12])}, or their indices"
+        )
+    return np.array([classes.index(name) for name in names])
+
+
 def check_truth(y: np.ndarray, classes: Sequence[str], shape: tuple[int, int]) -> None:
     """Refuses true classes without a name and true values for other outputs."""
     wanted = shape[:1] if classes or (y.ndim == 1 and shape[1] == 1) else shape

@@ -111,6 +111,42 @@ def member_logits(member: NAE, variables: Any, z: Array, num_features: int) -> A
     return jax.vmap(logits)(variables, z)
 
 
+def tied_gates(
+    model: NAE | NAEEnsemble, variables: Any, x: Array, tolerance: float
+) -> Array:
+    """Where rounding decides which experts are active.
+
+    With the logits in falling order ``r_(1) >= .. >= r_(K)`` the last active expert and
+    the first that is not are as good: ``r_(k) - r_(k+1) <= tolerance max |r|``.
+
+    Args:
+        model: any model.
+        variables: its variables.
+        x: encoded rows, (B, F).
+        tolerance: relative to the row's largest logit.
+
+    Returns:
+        Whether it is so in any member, (B, F); never where the gate activates all.
+
+    Example:
+        >>> model, x = NAE(num_experts=3, hidden=(4,)), jnp.ones((5, 2))
+        >>> variables = model.init(jax.random.key(0), x)
+        >>> tied_gates(model, variables, x, tolerance=10.0).all().item()
+        True
+    """
+    member, variables = stack_members(model, variables)
+    num_features = x.shape[1]
+    seen = seen_features(member, num_features)
+    if not len(seen) or member.top_k >= member.num_experts:
+        return jnp.zeros(x.shape, bool)
+    z, _ = encode_members(member, variables, x)
+    logits = member_logits(member, variables, z, num_features)
+    top = jax.lax.top_k(logits.swapaxes(2, 3), member.top_k + 1)[0]
+    size = jnp.abs(logits).max(axis=(1, 2))[:, None]
+    tied = top[..., -2] - top[..., -1] <= tolerance * size
+    return tied.any(axis=0).T
+
+
 def router_kernel(variables: Any, position: Array | int) -> Array:
     """The matrix by which one encoding enters the logits of all features.
 

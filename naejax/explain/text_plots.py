@@ -16,6 +16,7 @@ from naejax.explain.group_rows import (
     check_choice,
     check_names,
     check_truth,
+    class_numbers,
     example_words,
     explained_outputs,
     group_terms,
@@ -61,7 +62,7 @@ def plot_text_groups(
         output: what the model returned for the texts; masks are (B, G, L).
         classes: names of the C classes, or of two for C = 1, the log-odds of the
             second.
-        y: true classes as integers, (B,).
+        y: true classes as integers or names, (B,).
         rationale: tokens that people marked as the reason, underlined, (B, L).
         removable: tokens that masks can remove, (B, L); the others, such as a query,
             are grey. None: all of them.
@@ -88,6 +89,7 @@ def plot_text_groups(
     """
     output = SOPOutput(*map(np.asarray, output))
     classes = list(map(str, classes))
+    y = class_numbers(y, classes)
     chosen = list(range(min(6, len(pieces))) if examples is None else examples)
     _check(pieces, output, classes, y, chosen, max_groups)
     marked = _flags("rationale", rationale, output, False)

@@ -89,6 +89,9 @@ def from_linen(
     Returns:
         The backbone, with the collection ``params`` as its parameters.
 
+    Raises:
+        ValueError: if the variables are no collections.
+
     Example:
         >>> import flax.linen as nn, jax, jax.numpy as jnp
         >>> module, x = nn.Dense(2), jnp.ones((4, 3))
@@ -96,6 +99,11 @@ def from_linen(
         >>> backbone.apply(backbone.params, x).scores.shape
         (4, 2)
     """
+    if variables and "params" not in variables:
+        raise ValueError(
+            f"the variables hold {sorted(map(str, variables))[:5]}, expected "
+            "collections with 'params' among them; pass {'params': params}"
+        )
     rest = {name: value for name, value in variables.items() if name != "params"}
     return from_function(
         lambda params, x: module.apply({"params": params, **rest}, x, **options),
@@ -115,6 +123,9 @@ def from_nnx(module: nnx.Module, class_weights: Numbers | None = None) -> Backbo
     Returns:
         The backbone; changes of state in a call are dropped.
 
+    Raises:
+        ValueError: if it is another kind of module.
+
     Example:
         >>> from flax import nnx
         >>> import jax.numpy as jnp
@@ -122,6 +133,11 @@ def from_nnx(module: nnx.Module, class_weights: Numbers | None = None) -> Backbo
         >>> backbone.apply(backbone.params, jnp.ones((4, 3))).scores.shape
         (4, 2)
     """
+    if not isinstance(module, nnx.Module):
+        raise ValueError(
+            f"got a {type(module).__name__}, expected an nnx.Module; use from_linen, "
+            "from_torch or from_function for others"
+        )
     graph, *states = nnx.split(module, nnx.Param, ...)
     params, rest = states
 

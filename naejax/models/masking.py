@@ -138,6 +138,11 @@ def masked_scores(
         else:
             output = masked(params, x[row], mask, count)
         scores = at_least_float32(output.scores)
+        if len(scores) != len(mask):
+            raise ValueError(
+                f"the backbone returned {len(scores)} rows of scores for {len(mask)} "
+                "examples, expected one for each"
+            )
         pooled = scores if output.pooled is None else at_least_float32(output.pooled)
         return scores, pooled
 

@@ -1,6 +1,7 @@
 """Prediction whose result for a row does not depend on the rows beside it."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import ScopeParamShapeError
 from jax.typing import ArrayLike
 
 
@@ -39,7 +41,8 @@ def predict(
         The model's output for the N rows, as numpy arrays.
 
     Raises:
-        ValueError: if `x` has fewer than two axes, or no rows.
+        ValueError: if `x` has fewer than two axes, no rows, or examples of another
+            shape than the variables.
 
     Example:
         >>> import jax, numpy as np
@@ -90,6 +93,30 @@ def predict_scores(
     return np.concatenate(_map_rows(apply, model, x, chunk_rows))[: len(x)]
 
 
+@contextlib.contextmanager
+def naming_shapes(shape: tuple[int, ...]) -> Iterator[None]:
+    """Turns Flax's complaint about parameters into one about the examples.
+
+    Args:
+        shape: of the examples, (N, ...).
+
+    Raises:
+        ValueError: when a module finds parameters of another shape than it wants.
+
+    Example:
+        >>> with naming_shapes((2, 5)):
+        ...     print("all fits")
+        all fits
+    """
+    try:
+        yield
+    except ScopeParamShapeError as error:
+        raise ValueError(
+            f"x has shape {shape}, which does not fit the variables: pass examples of "
+            "the shape that they were made for, with an axis of examples in front"
+        ) from error
+
+
 def _map_rows(
     apply: Callable[[Any], Any], model: nn.Module, x: np.ndarray, chunk_rows: int | None
 ) -> list[Any]:
@@ -105,6 +132,7 @@ def _map_rows(
     for start in range(0, len(x), chunk_rows):
         rows = x[start : start + chunk_rows]
         pads = [(0, chunk_rows - len(rows)), *[(0, 0)] * (x.ndim - 1)]
-        output = apply(jnp.asarray(np.pad(rows, pads)))
+        with naming_shapes(x.shape):
+            output = apply(jnp.asarray(np.pad(rows, pads)))
         chunks.append(jax.tree.map(np.asarray, output))
     return chunks

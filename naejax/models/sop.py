@@ -311,6 +311,11 @@ class SumOfParts(nn.Module):
 
 def _check_settings(model: SumOfParts) -> None:
     """Refuses settings that no model can have, in one line each."""
+    if not isinstance(model.backbone, Backbone):
+        raise ValueError(
+            f"backbone is a {type(model.backbone).__name__}, expected a Backbone; wrap "
+            "it with naejax.backbones, as in from_linen(module, variables)"
+        )
     choices = {"mask": MASKS, "scale": SCALES, "encoder": ENCODERS}
     for name, allowed in choices.items():
         if getattr(model, name) not in allowed:

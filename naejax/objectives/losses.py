@@ -3,8 +3,8 @@
 The score is (B, C). The target is (B, C), or (B,) when C = 1; element-wise losses
 take the mean over C. Hyperparameters are keywords, to be set with
 ``functools.partial``. Other shapes, and hyperparameters out of range, raise
-ValueError; values cannot be checked under ``jit``: keep targets in the domain that
-the loss states. A loss is computed in float32 at least.
+ValueError; values cannot be checked under ``jit``: keep targets in the loss's domain.
+A loss is computed in float32 at least.
 """
 
 import difflib
@@ -38,7 +38,7 @@ def _align(score: ArrayLike, target: ArrayLike) -> tuple[Array, Array]:
     if target.shape != score.shape and (target.shape != (rows,) or outputs != 1):
         raise ValueError(
             f"got a target of shape {target.shape}, expected {score.shape} like the "
-            "score, or (B,) when C = 1; reshape the target, or set num_outputs"
+            "score; reshape it, or take loss='softmax_cross_entropy' for classes"
         )
     dtype = jnp.promote_types(score.dtype, jnp.float32)
     return score.astype(dtype), target.astype(dtype).reshape(score.shape)

@@ -123,7 +123,12 @@ def _as_float(name: str, values: Any, dtype: type = np.float32) -> np.ndarray:
         with np.errstate(over="ignore"):
             return np.asarray(values, dtype)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+        hint = ""
+        if name == "the target":
+            hint = "; number classes with np.unique(y, return_inverse=True)"
+        raise ValueError(
+            f"{name} must be an array of numbers: {error}{hint}"
+        ) from error
 
 
 def _as_target(values: Any) -> np.ndarray:

@@ -17,6 +17,7 @@ import optax
 from naejax.objectives import losses
 from naejax.train.batch import make_batch
 from naejax.train.checkpoint import Checkpoints, keep_checkpoints
+from naejax.train.checks import check_fit
 from naejax.train.fingerprint import fingerprint
 from naejax.train.memory import estimate_run, require_memory, usual_budget
 from naejax.train.order import epoch_shape
@@ -124,6 +125,7 @@ def fit(
             f"device_budget is {device_budget} bytes, expected a positive number"
         )
     loss = losses.get(loss)
+    check_fit(model, variables, train, loss)
     parallel = choose_devices(devices, backend)
     row_counts = over_processes(len(train.x))
     shape = epoch_shape(sum(row_counts), batch_size)

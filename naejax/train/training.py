@@ -138,7 +138,7 @@ class Training(NamedTuple):
         rate = f"{float(schedule(step)):.3g}" if schedule else "the optimiser's own"
         raise TrainingDivergedError(
             f"{what} at step {step + 1} (learning rate {rate}); lower the learning "
-            "rate, or look for huge values in the data",
+            "rate, or look for huge or missing values in the data",
             to_result(progress._replace(stopped="finished"), state.constants),
         )
 
