@@ -343,21 +343,3 @@ def test_bad_input(change, message):
     with pytest.raises(ValueError, match=message) as error:
         plot_groups(**{"x": X, "output": OUTPUT, "classes": CLASSES} | change)
     assert "\n" not in str(error.value)
-
-
-def test_one_value_needs_no_name():
-    x, output = example([[0.25, -1.5]], c=1)
-    figure = plot_groups(x, output)
-    named = plot_groups(x, output, targets=["prediction"])
-    assert [words(ax) for ax in figure.axes] == [words(ax) for ax in named.axes]
-
-
-def test_true_classes_go_by_index_or_name():
-    x, output = example([[0.25, -1.5], [1.0, 0.0]])
-    by_index, by_name = (
-        plot_groups(x, output, classes=CLASSES, y=y)
-        for y in (np.array([1, 0]), np.array(["dog", "cat"]))
-    )
-    assert [words(a) for a in by_index.axes] == [words(a) for a in by_name.axes]
-    with pytest.raises(ValueError, match="y holds 'fox', expected names among the cl"):
-        plot_groups(x, output, classes=CLASSES, y=["dog", "fox"])
