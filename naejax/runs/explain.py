@@ -13,9 +13,9 @@ from naejax.data.datasets import load_dataset
 from naejax.data.image_file import read_arrays, read_npz
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import Images, as_images
+from naejax.data.rows import read_rows
 from naejax.data.schema import infer_schema
 from naejax.data.split import split_rows
-from naejax.data.table import read_rows
 from naejax.files import write_file
 from naejax.reports.findings import TableRows
 from naejax.reports.images import ImageRows, image_report

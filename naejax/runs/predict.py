@@ -9,7 +9,7 @@ from naejax import artifact
 from naejax.data.image_file import read_arrays
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import as_images
-from naejax.data.table import read_rows
+from naejax.data.rows import read_rows
 from naejax.files import write_file
 from naejax.runs.folder import MODEL_FILE, csv_text
 from naejax.tabular import TabularNAE, predict_table
