@@ -23,7 +23,24 @@ def write(folder, columns):
 
 
 def test_missing_words_are_those_of_pandas():
-    others = ["none", "NAN", "Na", "-", ".", "0", "#NULL!", "missing", "inf", "nil"]
+    known = "#N/A #NA -1.#IND -1.#QNAN -NaN -nan 1.#IND 1.#QNAN <NA> N/A NA NULL NaN "
+    known += "None n/a nan null"
+    others = [
+        *known.split(),
+        "",
+        "#N/A N/A",
+        "?",
+        "none",
+        "NAN",
+        "Na",
+        "-",
+        ".",
+        "0",
+        "#NULL!",
+        "missing",
+        "inf",
+        "nil",
+    ]
     cells = sorted(CSV_MISSING | set(others))
     frame = pd.read_csv(io.StringIO(csv_text({"i": range(len(cells)), "c": cells})))
     missing = {c for c, gone in zip(cells, frame["c"].isna(), strict=True) if gone}
