@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -169,6 +170,7 @@ def test_ctrl_c_in_training_keeps_the_best_so_far(homes, tmp_path):
     command += ["--patience", "100000"]
     # Only a terminal shows the bar while it moves.
     terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 200))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, text=True)
     seen = b""
     while b"best=epoch" not in seen:

@@ -138,13 +138,11 @@ def _read(name: str, text: str) -> Any:
             return tuple(int(width) for width in text.split("x"))
         if "float" in hint:
             return float(text)
-        value = int(text) if "int" in hint else text
+        return int(text) if "int" in hint else text
     except ValueError as error:
         raise ValueError(
             f"the grid has {text!r} for {name}, expected numbers"
         ) from error
-    _check_choice(name, value)
-    return value
 
 
 def _check_choice(name: str, value: Any) -> None:
