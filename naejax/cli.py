@@ -2,10 +2,9 @@
 
 import contextlib
 import io
-import re
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 import tyro
 
@@ -13,11 +12,12 @@ from naejax.commands import Datasets, Explain, Predict, Prepare, Sweep, Train
 from naejax.compiled import keep_compiled_programs
 from naejax.runs.distributed import leave
 from naejax.train.checkpoint import TrainingPreemptedError
+from naejax.usage import one_line, usage_error
 
 Command = Train | Predict | Explain | Sweep | Prepare | Datasets
 
 _TERMINATED = 143  # what a shell says of a process that SIGTERM ended
-_BOXES = re.compile("[\u2500-\u257f]+")
+_COMMANDS = {command.__name__.lower(): command for command in get_args(Command)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = _parse(arguments)
         command.run()
     except (ValueError, OSError) as error:
-        _fail(_one_line(str(error)))
+        _fail(one_line(str(error)))
     except TrainingPreemptedError as error:
         print(f"naejax: {error}", file=sys.stderr)
         leave(_TERMINATED)
@@ -63,13 +63,7 @@ def _parse(arguments: Sequence[str]) -> Command:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        _fail(_one_line(messages.getvalue()))
-
-
-def _one_line(message: str) -> str:
-    """A message without line breaks, ruled lines and boxes."""
-    lines = (_BOXES.sub(" ", line).strip() for line in message.splitlines())
-    return " ".join(" ".join(x.split()) for x in lines if x.strip("-"))
+        _fail(usage_error(messages.getvalue(), arguments, _COMMANDS))
 
 
 def _fail(message: str) -> NoReturn:

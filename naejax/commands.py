@@ -17,6 +17,7 @@ from naejax.runs import (
     train_run,
 )
 from naejax.runs.distributed import together
+from naejax.runs.kinds import refuse_images, refuse_tables
 from naejax.settings import (
     NAEOptions,
     Settings,
@@ -27,6 +28,7 @@ from naejax.settings import (
 from naejax.sweeps import parse_grid
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,23 @@ class Processes:
 
 
 @dataclass(frozen=True)
+class TableOptions:
+    """What the columns of a table are.
+
+    Attributes:
+        target: column to predict; needed for a CSV file.
+        task: what the target is; auto reads it off the column.
+        categories: columns whose numbers are names of groups, such as codes.
+        drop: columns to leave out, such as identifiers.
+    """
+
+    target: str | None = None
+    task: Literal["auto", "regression", "classification"] = "auto"
+    categories: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Train:
     """Train a model that explains itself; leave a folder with scores and a picture.
 
@@ -60,9 +79,7 @@ class Train:
         model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
         seed: seed of everything random.
         overwrite: replace an existing run in --out.
-        target: nae: column to predict; needed for a CSV file.
-        task: nae: what the target is; auto reads it off the column.
-        categories: nae: columns whose numbers are names of groups, such as codes.
+        table: of --model nae alone.
         devices: how many devices to train on; None: all.
         checkpoint_seconds: least time between two checkpoints.
         processes: for training on several machines.
@@ -77,9 +94,7 @@ class Train:
     model: Literal["nae", "sop"] = "nae"
     seed: int = 0
     overwrite: Flag = False
-    target: str | None = None
-    task: Literal["auto", "regression", "classification"] = "auto"
-    categories: tuple[str, ...] = ()
+    table: tyro.conf.OmitArgPrefixes[TableOptions] = field(default_factory=TableOptions)
     devices: int | None = None
     checkpoint_seconds: float = 60.0
     processes: tyro.conf.OmitArgPrefixes[Processes] = field(default_factory=Processes)
@@ -122,9 +137,9 @@ class Train:
         shared = asdict(self.shared)
         if self.model == "nae":
             _refuse_options(self.sop, "sop")
-            _refuse_images(self.data)
+            refuse_images(self.data)
             train_run(
-                load_dataset(self.data, self.target, self.task, self.categories),
+                load_dataset(self.data, **asdict(self.table)),
                 Settings(**shared, **asdict(self.nae)),
                 self.out,
                 seed=self.seed,
@@ -134,12 +149,12 @@ class Train:
             )
         else:
             _refuse_options(self.nae, "nae")
-            if self.target is not None or self.task != "auto" or self.categories:
+            if self.table != TableOptions():
                 raise ValueError(
-                    "--target, --task and --categories are for tables and --model nae; "
-                    "leave them out, images come with their targets"
+                    "--target, --task, --categories and --drop are for tables and "
+                    "--model nae; leave them out, images come with their targets"
                 )
-            _refuse_tables(self.data)
+            refuse_tables(self.data)
             train_image_run(
                 load_images(self.data, seed=self.seed),
                 SOPSettings(**shared, **asdict(self.sop)),
@@ -161,15 +176,23 @@ class Predict:
             is not needed); or, for a run on images, an .npz file with images x, or the
             name of a data set, whose test images are predicted.
         out: CSV file to write.
+        keep: columns of the CSV file, such as identifiers, to copy in front of the
+            predictions.
+        overwrite: replace an existing file.
     """
 
-    folder: tyro.conf.Positional[str]
+    folder: Run
     data: str
     out: str
+    keep: tuple[str, ...] = ()
+    overwrite: Flag = False
 
     def run(self) -> None:
         """Predicts and writes the CSV file."""
-        print(f"{self.out}: {predict_run(self.folder, self.data, self.out)} rows")
+        rows = predict_run(
+            self.folder, self.data, self.out, keep=self.keep, overwrite=self.overwrite
+        )
+        print(f"{self.out}: {rows} rows")
 
 
 @dataclass(frozen=True)
@@ -184,7 +207,7 @@ class Explain:
         overwrite: replace an existing file.
     """
 
-    folder: tyro.conf.Positional[str]
+    folder: Run
     out: str
     data: str | None = None
     overwrite: Flag = False
@@ -210,9 +233,7 @@ class Sweep:
             validation score decides among the rest. None: any.
         seed: of the split into training, validation and test rows.
         overwrite: replace an existing run in --out.
-        target: column to predict; needed for a CSV file.
-        task: what the target is; auto reads it off the column.
-        categories: columns whose numbers are names of groups, such as codes.
+        table: which columns are what.
         devices: how many devices to train on; None: all.
         shared: what the grid does not name; None is chosen by the number of rows.
         nae: likewise.
@@ -225,9 +246,7 @@ class Sweep:
     additivity: float | None = None
     seed: int = 0
     overwrite: Flag = False
-    target: str | None = None
-    task: Literal["auto", "regression", "classification"] = "auto"
-    categories: tuple[str, ...] = ()
+    table: tyro.conf.OmitArgPrefixes[TableOptions] = field(default_factory=TableOptions)
     devices: int | None = None
     shared: tyro.conf.OmitArgPrefixes[SharedSettings] = field(
         default_factory=SharedSettings
@@ -236,9 +255,9 @@ class Sweep:
 
     def run(self) -> None:
         """Trains the grid and writes the run folder."""
-        _refuse_images(self.data)
+        refuse_images(self.data)
         sweep_run(
-            load_dataset(self.data, self.target, self.task, self.categories),
+            load_dataset(self.data, **asdict(self.table)),
             parse_grid(self.grid),
             self.seeds,
             Settings(**asdict(self.shared), **asdict(self.nae)),
@@ -261,9 +280,7 @@ class Prepare:
         known: --name is california, bike, adult, year, credit, mimic2 or mimic3, and
             --data the file that its authors hand out.
         version: three numbers.
-        target: column to predict; needed for a CSV file.
-        task: what the target is; auto reads it off the column.
-        categories: columns whose numbers are names of groups, such as codes.
+        table: which columns are what.
         splits: shares of rows to draw, such as train 0.7 validation 0.1 test 0.2; left
             out, all are in train.
         split_column: column that says train, validation or test for every row.
@@ -275,9 +292,7 @@ class Prepare:
     name: str
     known: Flag = False
     version: str = "1.0.0"
-    target: str | None = None
-    task: Literal["auto", "regression", "classification"] = "auto"
-    categories: tuple[str, ...] = ()
+    table: tyro.conf.OmitArgPrefixes[TableOptions] = field(default_factory=TableOptions)
     splits: dict[str, float] = field(default_factory=dict)
     split_column: str | None = None
     seed: int = 0
@@ -285,6 +300,7 @@ class Prepare:
     def run(self) -> None:
         """Writes the folder."""
         options = asdict(self) | {"folder": self.out, "splits": self.splits or None}
+        options |= options.pop("table")
         source, _, known = (options.pop(name) for name in ("data", "out", "known"))
         if not known:
             print(prepare_table(source, **options))
@@ -321,27 +337,6 @@ def _refuse_options(options: NAEOptions | SOPOptions, model: str) -> None:
                 f"--{name.replace('_', '-')} is for --model {model}; leave it out, or "
                 f"pass --model {model}"
             )
-
-
-def _refuse_images(data: str) -> None:
-    """Refuses images where a table is needed."""
-    if data.endswith(".npz") or (
-        data in available_images() and data not in available()
-    ):
-        raise ValueError(
-            f"{data} holds images, --model nae needs a table; pass --model sop"
-        )
-
-
-def _refuse_tables(data: str) -> None:
-    """Refuses a table where images are needed."""
-    if data.endswith(".csv") or (
-        data in available() and data not in available_images()
-    ):
-        raise ValueError(
-            f"{data} is a table, --model sop needs images; pass --model nae, or images "
-            f"by name ({', '.join(available_images())}) or as an .npz file"
-        )
 
 
 def _print_entry(entry: DatasetInfo | ImageInfo, size: str) -> None:

@@ -46,6 +46,32 @@ def write_file(path: str | Path, content: bytes | str) -> None:
     _sync_folder(path.parent)
 
 
+def check_new_file(path: str | Path, *, overwrite: bool = False) -> None:
+    """Refuses a place for a new file before the work that fills it.
+
+    Args:
+        path: of the file to write.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        ValueError: if there is a file, or a folder, or no folder to write into.
+
+    Example:
+        >>> check_new_file("nowhere/page.html")
+        Traceback (most recent call last):
+        ValueError: nowhere is not a folder, expected one to write into
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, expected the path of a file to write")
+    if path.exists() and not overwrite:
+        raise ValueError(
+            f"{path} exists; choose another file, or pass --overwrite to replace it"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{path.parent} is not a folder, expected one to write into")
+
+
 @contextlib.contextmanager
 def new_folder(
     path: str | Path,

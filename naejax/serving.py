@@ -8,7 +8,8 @@ import numpy as np
 
 from naejax import table_file
 from naejax.container import Header, Index, blaming, read_container
-from naejax.data.table import TableEncoder, encode, read_rows
+from naejax.data.rows import read_rows
+from naejax.data.table import TableEncoder, encode
 from naejax.layout import ModelConfig, model_config
 from naejax.numpy_nae import Scores, apply_numpy
 from naejax.table_file import ESTIMATOR_FIELDS, FIELDS, LOG_LINKS, Tensors
@@ -53,7 +54,7 @@ class NumpyPredictor:
         Raises:
             ValueError: if a column is missing or holds text where numbers are expected.
         """
-        x = encode(self.encoder, read_rows(self.encoder, rows))
+        x = encode(self.encoder, read_rows(self.encoder, rows, target=False))
         if len(x) == 0:
             raise ValueError("the table has no rows, expected at least one")
         chunks = [

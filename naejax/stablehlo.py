@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import export as jax_export
 
-from naejax.data.table import encode, read_rows
+from naejax.data.rows import read_rows
+from naejax.data.table import encode
 from naejax.explain.router import tied_gates
 from naejax.files import write_file
 from naejax.models.predict import predict
@@ -70,7 +71,7 @@ def export(model: Any, path: str | Path, rows: Any = None) -> None:
     x = (
         _random_rows(num_features)
         if rows is None
-        else encode(fitted.encoder, read_rows(fitted.encoder, rows))
+        else encode(fitted.encoder, read_rows(fitted.encoder, rows, target=False))
     )
     shape = jax_export.symbolic_shape(f"rows, {num_features}")
     argument = jax.ShapeDtypeStruct(shape, jnp.float32)

@@ -42,6 +42,7 @@ FLOORS = {
     "commands": 8.8,
     "compiled": 0,
     "sweeps": 7.6,
+    "usage": 8.9,
     "cli": 9,
     "__main__": 10,
 }

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from naejax.cli import _one_line, main
+from naejax.cli import main
+from naejax.usage import one_line
 
 QUICK = ["--epochs", "2", "--num-experts", "4", "--hidden", "8"]
 
@@ -23,8 +24,8 @@ def fails(arguments, capsys):
 @pytest.mark.parametrize(
     "box", ["╭─ Bad ─╮\n│ no a │\n╰──────╯\n", "- Bad -\nno a\n---"]
 )
-def test_boxes_become_one_line(box):
-    assert _one_line(box).replace("- ", "").replace(" -", "") == "Bad no a"
+def test_boxes_becomeone_line(box):
+    assert one_line(box).replace("- ", "").replace(" -", "") == "Bad no a"
 
 
 CSV = "a,b,y\n" + "".join(f"{i},{i % 7},{i * 2}\n" for i in range(40))
@@ -104,7 +105,7 @@ def test_bad_commands_are_one_line(homes, run, tmp_path, capsys):
         "cannot write": [*ok, "--out", a_file / "r", *QUICK],
         "--out": ["train", "--data", homes],
         "--epoks": [*ok, "--out", tmp_path / "r", "--epoks", "3"],
-        "invalid literal": [*ok, "--out", tmp_path / "r", "--epochs", "many"],
+        "expected a whole number": [*ok, "--out", tmp_path / "r", "--epochs", "many"],
         "epochs is 0": [*ok, "--out", tmp_path / "r", "--epochs", "0"],
         "did you mean 'context'": [*ok, "--out", tmp_path / "r", "--gate", "contxt"],
         "did you mean 'squared'": [*ok, "--out", tmp_path / "r", "--loss", "squird"],

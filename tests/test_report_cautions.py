@@ -130,7 +130,9 @@ def test_columns_that_number_the_rows_are_suspected(plain, column, suspected):
         schema=dataclasses.replace(schema, features=schema.features),
     )
     found = dataclasses.replace(
-        plain, fitted=dataclasses.replace(plain.fitted, encoder=encoder)
+        plain,
+        fitted=dataclasses.replace(plain.fitted, encoder=encoder),
+        rows=dataclasses.replace(plain.rows, shown=columns_of() | {"a": column}),
     )
     is_there = "Columns that may be identifiers" in titles(found)
     assert is_there == suspected

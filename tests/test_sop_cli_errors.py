@@ -22,7 +22,7 @@ SOP = ["--model", "sop"]
 # What is said -> the words of the command besides train and --out.
 BAD_TRAINING = {
     "'shapes'": [*SOP, "--data", "shape"],
-    "invalid choice 'sopp'": ["--model", "sopp", "--data", "DRAWN"],
+    "--model is 'sopp'": ["--model", "sopp", "--data", "DRAWN"],
     "pass --model sop": ["--data", "DRAWN"],
     "shapes holds images": ["--data", "shapes"],
     "wine is a table": [*SOP, "--data", "wine"],
@@ -30,7 +30,7 @@ BAD_TRAINING = {
     "nowhere.npz": [*SOP, "--data", "nowhere.npz"],
     "--num-experts is for --model nae": [*SOP, "--data", "DRAWN", "--num-experts", "4"],
     "--keep is for --model sop": ["--data", "wine", "--keep", "0.5"],
-    "--target, --task and --categories": [*SOP, "--data", "DRAWN", "--target", "y"],
+    "--target, --task, --categories": [*SOP, "--data", "DRAWN", "--target", "y"],
     "keep is 0.0": [*SOP, "--data", "DRAWN", "--keep", "0"],
     "keep is 2.0": [*SOP, "--data", "DRAWN", "--keep", "2"],
     "keeps none": [*SOP, "--data", "DRAWN", "--keep", "0.001"],

@@ -135,7 +135,7 @@ def test_ragged_and_empty_files(tmp_path):
             prepare_named("adult", tmp_path, folder=tmp_path)
         assert "\n" not in str(caught.value)
     (tmp_path / "hour.csv").write_text("season,cnt\n1,2\n" * 2)
-    with pytest.raises(ValueError, match="no column 'instant'"):
+    with pytest.raises(ValueError, match="no column 'weathersit'"):
         prepare_named("bike", tmp_path, folder=tmp_path)
 
 

@@ -24,13 +24,16 @@ from naejax.data.tfds_tables import read_table
 __all__ = ["Columns", "read_columns"]
 
 
-def read_columns(source: Any, *, text: Collection[str] = ()) -> Columns:
+def read_columns(
+    source: Any, *, text: Collection[str] = (), drop: Collection[str] = ()
+) -> Columns:
     """Reads a table into named, typed columns of equal length.
 
     The columns of a CSV file are typed by their cells (`read_csv`). Data frames,
     mappings and arrays keep the type that they have; pandas categories become text.
     Text is stripped, and the cells ``"" NA N/A NaN nan null None ?`` are missing
-    everywhere.
+    everywhere; in CSV files so are the others that pandas takes for missing, such as
+    ``n/a NULL <NA> #N/A``.
 
     Args:
         source: path of a CSV file or of a folder that TFDS prepared, a pandas or polars
@@ -38,6 +41,7 @@ def read_columns(source: Any, *, text: Collection[str] = ()) -> Columns:
             two-dimensional (B, F) array, whose columns are then called x0, x1, ...
         text: names of columns to keep as text even if they hold numbers (codes, postal
             codes). Names that the table lacks are ignored.
+        drop: names of columns to leave out, whatever they hold; likewise.
 
     Returns:
         Column name -> array of shape (B,), in the order of the source.
@@ -53,8 +57,12 @@ def read_columns(source: Any, *, text: Collection[str] = ()) -> Columns:
     if isinstance(source, str | Path):
         if Path(source).is_dir():
             columns = read_table(source).columns
-            return {k: as_text(v) if k in text else v for k, v in columns.items()}
-        return read_csv(Path(source), text=text)
+            return {
+                name: as_text(column) if name in text else column
+                for name, column in columns.items()
+                if name not in drop
+            }
+        return read_csv(Path(source), text=text, drop=drop)
     if isinstance(source, Mapping):
         names = _clean_names(source)
         values = list(source.values())
@@ -73,6 +81,7 @@ def read_columns(source: Any, *, text: Collection[str] = ()) -> Columns:
     columns = {
         name: _as_column(name, value, name in text)
         for name, value in zip(names, values, strict=True)
+        if name not in drop
     }
     _check_lengths(columns)
     return columns
@@ -86,7 +95,8 @@ def _clean_names(names: Any) -> list[str]:
 
 
 def _check_lengths(columns: Columns) -> None:
-    """Refuses columns of different lengths and tables without rows."""
+    """Refuses columns of different lengths and tables without columns or rows."""
+    check_names(list(columns))
     (first, column), *others = columns.items()
     for name, other in others:
         if len(other) != len(column):

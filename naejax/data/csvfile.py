@@ -7,34 +7,36 @@ from pathlib import Path
 
 import numpy as np
 
-from naejax.data.cells import (
-    LARGEST,
-    MISSING_MARKERS,
-    Columns,
-    booleans,
-    check_names,
-    parse_number,
-    quoted,
-    too_large,
-)
+from naejax.data.cells import Columns, check_names, parse_number, unknown_name
+from naejax.data.csvcells import check_complete, type_cells
 
 
 def read_csv(
-    path: Path, *, text: Collection[str] = (), names: Sequence[str] = ()
+    path: Path,
+    *,
+    text: Collection[str] = (),
+    names: Sequence[str] = (),
+    drop: Collection[str] = (),
+    numbers: Collection[str] = (),
+    complete: str | None = None,
 ) -> Columns:
     """Reads a CSV file into named, typed columns.
 
     A column is numeric when every cell that is not missing parses as a number, boolean
     when every such cell is ``true`` or ``false`` (any case), and text otherwise. A
     column of which more than 95 % (hence at least 20 cells) are numbers but some are
-    not is refused: a stray word would silently turn numbers into categories. Blank
-    lines are skipped.
+    not is refused: a stray word would silently turn numbers into categories. Cells
+    such as ``NA``, ``null`` and ``None`` are missing in columns of every kind
+    (`CSV_MISSING`). Blank lines are skipped.
 
     Args:
         path: a UTF-8 file with a header line; fields separated by comma, semicolon
             or tab.
         text: names of columns to keep as text even if they look like numbers.
         names: of the columns, for a file without a header line.
+        drop: names of columns to leave out, whatever they hold.
+        numbers: names of columns that a model reads as numbers: any text is refused.
+        complete: name of a column of which no cell may be missing.
 
     Returns:
         Column name -> array of shape (B,), in the order of the file.
@@ -49,20 +51,86 @@ def read_csv(
         >>> read_csv(path)
         {'age': array([31., nan]), 'city': array(['Oslo', 'Bergen'], dtype=object)}
     """
-    given, (names, rows) = names, _split(path, _read_text(path), names)
+    names, lines, cells = _read(path, names)
+    columns = {}
+    for name, column in zip(names, cells, strict=True):
+        if name in drop:
+            continue
+        stripped = [cell.strip() for cell in column]
+        if name == complete:
+            check_complete(name, stripped, lines)
+        columns[name] = type_cells(
+            name, stripped, lines, text=name in text, must=name in numbers
+        )
+    return columns
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of a CSV file's columns.
+
+    Args:
+        path: as in `read_csv`.
+
+    Returns:
+        The names, in the order of the file.
+
+    Raises:
+        ValueError: the file has no header, or one with names that are empty or
+            repeated.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "people.csv"
+        >>> _ = path.write_text("age;city\\n31;Oslo\\n")
+        >>> read_header(path)
+        ['age', 'city']
+    """
+    content = _read_text(path)
+    return _split(path, content, (), only_header=True)[0]
+
+
+def read_texts(path: Path, names: Collection[str]) -> dict[str, list[str]]:
+    """Columns of a CSV file as they are written, to be copied.
+
+    Args:
+        path: as in `read_csv`.
+        names: of columns.
+
+    Returns:
+        Column name -> its B cells, in the order of ``names``.
+
+    Raises:
+        ValueError: the file cannot be read, or lacks a column.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "people.csv"
+        >>> _ = path.write_text("age;code\\n31;007\\n")
+        >>> read_texts(path, ["code"])
+        {'code': ['007']}
+    """
+    header, _, cells = _read(path, ())
+    table = dict(zip(header, cells, strict=True))
+    for name in names:
+        if name not in table:
+            raise ValueError(unknown_name(f"no column {name!r}", name, table))
+    return {name: list(table[name]) for name in names}
+
+
+def _read(
+    path: Path, names: Sequence[str]
+) -> tuple[list[str], list[int], list[tuple[str, ...]]]:
+    """Column names, the line of every row, and the cells of every column."""
+    given, (header, rows) = names, _split(path, _read_text(path), names)
     for line, row in rows:
-        if len(row) != len(names):
+        if len(row) != len(header):
             who = "its table has" if given else "the header names"
             raise ValueError(
                 f"line {line} of {path} has {len(row)} cells, but {who} "
-                f"{len(names)} columns: repair or remove the line"
+                f"{len(header)} columns: repair or remove the line"
             )
     lines = [line for line, _ in rows]
-    columns = zip(*(row for _, row in rows), strict=True)
-    return {
-        name: _type_cells(name, [cell.strip() for cell in cells], lines, name in text)
-        for name, cells in zip(names, columns, strict=True)
-    }
+    return header, lines, list(zip(*(row for _, row in rows), strict=True))
 
 
 def _read_text(path: Path) -> str:
@@ -83,14 +151,15 @@ def _read_text(path: Path) -> str:
 
 
 def _split(
-    path: Path, content: str, names: Sequence[str]
+    path: Path, content: str, names: Sequence[str], *, only_header: bool = False
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Column names, and line number and cells of every row."""
     try:
         delimiter = max(
             ",;\t", key=lambda d: len(next(_rows(content, d, strict=False))[1])
         )
-        first, *rows = _rows(content, delimiter, strict=True)
+        lines = _rows(content, delimiter, strict=True)
+        first, rows = next(lines), [] if only_header else list(lines)
     except StopIteration:
         raise ValueError(
             f"{path} is empty: expected a header line and rows of data"
@@ -102,7 +171,7 @@ def _split(
         return list(names), [first, *rows]
     header = [name.strip() for name in first[1]]
     _check_header(path, header)
-    if not rows:
+    if not rows and not only_header:
         raise ValueError(f"{path} has a header line but no rows of data")
     return header, rows
 
@@ -136,47 +205,3 @@ def _check_header(path: Path, names: list[str]) -> None:
             )
         last = number
     check_names(names)
-
-
-def _type_cells(
-    name: str, cells: list[str], lines: list[int], text: bool
-) -> np.ndarray:
-    """Finds the type of one column and converts it."""
-    column = np.array(cells, dtype=object)
-    places = np.array([i for i, c in enumerate(cells) if c not in MISSING_MARKERS], int)
-    present = column[places]
-    column[:] = None
-    column[places] = present
-    if text:
-        return column
-    if present.size and {cell.lower() for cell in set(present)} <= {"true", "false"}:
-        return booleans([cell and cell.lower() == "true" for cell in column])
-
-    numbers = [parse_number(cell) for cell in present]
-    words = [i for i, number in enumerate(numbers) if number is None]
-    if words:
-        where = f"{quoted(present[words[0]])} (line {lines[places[words[0]]]})"
-        good = present.size - len(words)
-        if good > 0.95 * present.size:
-            raise ValueError(
-                f"text in a numeric column: {name!r} holds {where}; correct the cell, "
-                "empty it if it is missing, or read the column as categories, with "
-                f"--categories {name} or, in Python, text=[{name!r}]"
-            )
-        if all(parse_number(cell.replace(",", ".")) is not None for cell in present):
-            raise ValueError(
-                f"column {name!r} writes numbers with a comma: {where}; use a decimal "
-                "point and no thousands separators"
-            )
-        return column
-
-    values = np.full(len(cells), np.nan)
-    values[places] = numbers
-    bad = too_large(values)
-    if len(bad):
-        raise ValueError(
-            f"column {name!r} holds {quoted(cells[bad[0]])} (line {lines[bad[0]]}): "
-            f"numbers must be finite, at most {LARGEST:g}; empty the cell if it is "
-            "missing, or change the unit"
-        )
-    return values

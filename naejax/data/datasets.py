@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from naejax.data.cells import Columns, unknown_name
+from naejax.data.chosen import check_chosen
 from naejax.data.columns import read_columns
+from naejax.data.csvfile import read_csv, read_header
 from naejax.data.schema import Task
-from naejax.data.tfds_tables import read_table
+from naejax.data.tfds_records import MARKER
+from naejax.data.tfds_tables import PreparedTable, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,7 @@ class Dataset:
         categories: columns of numbers that were read as text.
         parts: rows to train, to validate and to test on, in this order, where the
             source has fixed them (see `split_rows`); else empty.
+        drop: columns of the source that were left out.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Dataset:
     description: str
     categories: tuple[str, ...] = ()
     parts: tuple[int, ...] = ()
+    drop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ def load_dataset(
     target: str | None = None,
     task: Task = "auto",
     categories: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> Dataset:
     """Loads a data set by name, or a CSV file or a folder of TFDS by path.
 
@@ -94,6 +100,7 @@ def load_dataset(
         task: "auto", "regression" or "classification"; "auto" is what the registry
             or the folder says, or what `infer_schema` finds.
         categories: columns whose numbers are names of groups (codes, postal codes).
+        drop: columns to leave out, such as identifiers.
 
     Returns:
         The data set.
@@ -109,45 +116,48 @@ def load_dataset(
     """
     info, path = _REGISTRY.get(source), Path(source)
     parts: tuple[int, ...] = ()
-    if info is None and path.is_dir():
-        table = read_table(path)
-        columns = read_columns(table.columns, text=categories)
-        description, parts = table.description, table.parts
-        if target in (None, table.target) and task == "auto":
-            task = table.task
-        target = _given(target or table.target, source, columns)
-    elif info is None:
+    if info is None and not path.is_dir():
         if not (path.suffix or path.name != source or path.exists()):
             message = unknown_name(f"no data set {source!r}", source, _REGISTRY)
             raise ValueError(f"{message}, or give the path of a .csv file")
-        columns = read_columns(path, text=categories)
-        target = _given(target, source, columns)
+        # Names first: a slip in one of them must not hide behind faults of cells.
+        names = read_header(path)
+        target = check_chosen(names, target, categories, drop, source=source)
+        columns = read_csv(path, text=categories, drop=drop, complete=target)
         description = f"CSV file {path.name}"
     else:
-        columns, description = info.load(), info.description
-        columns = read_columns(columns, text=categories)
-        if target in (None, info.target) and task == "auto":
-            task = info.task
-        target = target or info.target
-    if target not in columns:
-        raise ValueError(unknown_name(f"no target column {target!r}", target, columns))
-    for name in categories:
-        if name not in columns:
-            raise ValueError(unknown_name(f"no column {name!r}", name, columns))
-        if name == target:
-            raise ValueError(
-                f"{name!r} is the target; for classes pass task 'classification'"
-            )
-    return Dataset(source, columns, target, task, description, tuple(categories), parts)
+        if info is None:
+            table = _read_folder(path)
+            columns, own, its_task = table.columns, table.target, table.task
+            description, parts = table.description, table.parts
+        else:
+            columns, own, its_task = info.load(), info.target, info.task
+            description = info.description
+        if target in (None, own) and task == "auto":
+            task = its_task
+        target = target or own
+        target = check_chosen(columns, target, categories, drop, source=source)
+        columns = read_columns(columns, text=categories, drop=drop)
+    return Dataset(
+        source,
+        columns,
+        target,
+        task,
+        description,
+        tuple(categories),
+        parts,
+        tuple(drop),
+    )
 
 
-def _given(target: str | None, source: str, columns: Columns) -> str:
-    """The target, which somebody must have named."""
-    if target is None:
+def _read_folder(folder: Path) -> PreparedTable:
+    """The table of a folder, or what else somebody could have meant."""
+    if not (folder / MARKER).is_file():
         raise ValueError(
-            f"no target column given for {source}; name one of: {', '.join(columns)}"
+            f"{folder} is a folder without {MARKER}, expected a CSV file, or a folder "
+            "that TensorFlow Datasets prepared, of one version, such as homes/1.0.0"
         )
-    return target
+    return read_table(folder)
 
 
 def _table(bunch: Any, target: str, labels: np.ndarray) -> Columns:

@@ -206,29 +206,6 @@ def encode_training(encoder: TableEncoder, columns: Columns) -> np.ndarray:
     return x
 
 
-def read_rows(encoder: TableEncoder, source: Any) -> Columns:
-    """Reads rows for a fitted encoder from anything that `read_columns` takes.
-
-    Args:
-        encoder: result of `fit_encoder`.
-        source: path of a CSV file, data frame, mapping or (B, F) array.
-
-    Returns:
-        Columns; those that were categories at fit are read as text.
-
-    Example:
-        >>> from naejax.data.schema import infer_schema
-        >>> code = np.array(["1", "2"] * 6, dtype=object)
-        >>> columns = {"code": code, "y": np.arange(12.0)}
-        >>> encoder = fit_encoder(columns, infer_schema(columns, "y"))
-        >>> read_rows(encoder, {"code": [2, 1]})
-        {'code': array(['2', '1'], dtype=object)}
-    """
-    kinds = {feature.name: feature.kind for feature in encoder.schema.features}
-    text = [name for name, kind in kinds.items() if kind == "categorical"]
-    return read_columns(source, text=text)
-
-
 def decode_feature(encoder: TableEncoder, i: int, values: np.ndarray) -> np.ndarray:
     """Translates codes of one feature back, to label an axis.
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from naejax.data.cells import Columns, unknown_name
+from naejax.data.chosen import check_chosen
 from naejax.data.columns import read_columns
-from naejax.data.csvfile import read_csv
+from naejax.data.csvfile import read_csv, read_header
 from naejax.data.datasets import available, load_dataset
 from naejax.data.schema import Task, infer_schema
 from naejax.data.tfds_records import check_place
@@ -104,6 +105,7 @@ def prepare_table(
     version: str = "1.0.0",
     task: Task = "auto",
     categories: Sequence[str] = (),
+    drop: Sequence[str] = (),
     splits: Sizes | None = None,
     split_column: str | None = None,
     seed: int = 0,
@@ -124,6 +126,7 @@ def prepare_table(
         version: three numbers.
         task: "auto", "regression" or "classification".
         categories: columns whose numbers are names of groups (codes, postal codes).
+        drop: columns to leave out, such as identifiers.
         splits: sizes of train, validation and test: shares that sum to 1, of rows drawn
             by `seed`; or numbers of rows that follow each other in the table. None
             keeps all in train.
@@ -150,20 +153,27 @@ def prepare_table(
         ('price', (30, 0, 10), True)
     """
     place = check_place(folder, name, version)
-    if isinstance(source, str) and source in available():
-        data = load_dataset(source, target, task, categories)
+    is_named = isinstance(source, str) and source in available()
+    is_path = isinstance(source, str | Path) and not Path(source).is_dir()
+    if is_named or is_path:
+        data = load_dataset(str(source), target, task, categories, drop)
         columns, target, task = data.columns, data.target, data.task
-        description = description or data.description
+        if is_named:
+            description = description or data.description
     else:
         columns = read_columns(source, text=categories)
-        _check_columns(columns, categories)
+        target = check_chosen(columns, target, categories, drop)
+        columns = {name: v for name, v in columns.items() if name not in drop}
     if split_column is None:
         rows = len(next(iter(columns.values())))
         parts = split_by_size(rows, splits or {"train": rows}, seed)
     elif splits is not None:
         raise ValueError("got splits and split_column, expected one of them")
     else:
-        _check_columns(columns, [split_column])
+        if split_column not in columns:
+            raise ValueError(
+                unknown_name(f"no column {split_column!r}", split_column, columns)
+            )
         parts = split_by_name(columns.pop(split_column).tolist())
     description = description or f"the table {name}"
     return _prepare(place, columns, target, task, description, parts)
@@ -200,10 +210,9 @@ def prepare_named(
     table = TABLE_FILES[name]
     place = check_place(folder, name, version)
     path = Path(file) / table.file if Path(file).is_dir() else Path(file)
-    columns = read_csv(path, text=table.categories, names=table.names)
-    _check_columns(columns, [*table.drop, *table.categories])
-    for column in table.drop:
-        del columns[column]
+    found = table.names or read_header(path)
+    check_chosen(found, table.target, table.categories, table.drop)
+    columns = read_csv(path, text=table.categories, names=table.names, drop=table.drop)
     rows = len(next(iter(columns.values())))
     splits = split_by_size(rows, table.splits or {"train": rows})
     return _prepare(place, columns, table.target, table.task, table.description, splits)
@@ -212,24 +221,15 @@ def prepare_named(
 def _prepare(
     place: Path,
     columns: Columns,
-    target: str | None,
+    target: str,
     task: Task,
     description: str,
     splits: Splits,
 ) -> Path:
     """Checks and writes a table."""
-    if target is None:
-        raise ValueError(f"no target column given; name one of: {', '.join(columns)}")
     if infer_schema(columns, target, task=task).target.classes:
         check_classes(target, columns[target], splits)
     write_table(
         place, columns, splits, target=target, task=task, description=description
     )
     return place
-
-
-def _check_columns(columns: Columns, names: Sequence[str]) -> None:
-    """Refuses names that the table lacks."""
-    for name in names:
-        if name not in columns:
-            raise ValueError(unknown_name(f"no column {name!r}", name, columns))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from naejax.data.cells import as_text, is_missing
-from naejax.data.schema import Feature
+from naejax.data.suspects import is_identifier
 from naejax.explain.positions import find_positions
 from naejax.reports.findings import Findings, num_rows
 from naejax.tabular import raw_target
@@ -73,11 +73,11 @@ def _leaks(findings: Findings) -> list[Caution]:
 
 def _identifiers(findings: Findings) -> list[Caution]:
     """Columns that number the rows."""
-    rows = findings.fitted.encoder.schema.rows
+    schema, shown = findings.fitted.encoder.schema, findings.rows.shown
     found = [
         i
-        for i, feature in enumerate(findings.fitted.encoder.schema.features)
-        if _is_identifier(feature, rows)
+        for i, feature in enumerate(schema.features)
+        if is_identifier(feature, schema.rows, shown[feature.name])
     ]
     if not found:
         return []
@@ -86,18 +86,6 @@ def _identifiers(findings: Findings) -> list[Caution]:
         "an identifier. What a model learns from it does not hold for new rows."
     )
     return [_caution("warn", "Columns that may be identifiers", text, found)]
-
-
-def _is_identifier(feature: Feature, rows: int) -> bool:
-    """Whether a column's values are as many as rows and look like numbers of rows."""
-    if feature.kind == "boolean" or feature.unique < 0.95 * (rows - feature.missing):
-        return False
-    if feature.range is None:
-        return True
-    low, high = feature.range
-    is_whole = float(low).is_integer() and float(high).is_integer()
-    # Numbers measured with many digits are distinct too, but they lie less densely.
-    return is_whole and high - low < 2 * feature.unique and feature.unique > 50
 
 
 def _context(findings: Findings, matters: np.ndarray) -> list[Caution]:

@@ -10,7 +10,7 @@ import numpy as np
 from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
 from naejax.data.images import as_images
-from naejax.data.table import read_rows
+from naejax.data.rows import read_rows
 from naejax.data.tokenized import TokenizedTexts
 from naejax.evaluation import classification_scores, log_probabilities
 from naejax.files import write_file

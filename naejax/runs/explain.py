@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from naejax import artifact
 from naejax.data.cells import Columns
+from naejax.data.csvfile import read_header
 from naejax.data.datasets import load_dataset
 from naejax.data.image_file import read_arrays, read_npz
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import Images, as_images
+from naejax.data.rows import read_rows
 from naejax.data.schema import infer_schema
 from naejax.data.split import split_rows
-from naejax.data.table import read_rows
-from naejax.files import write_file
+from naejax.files import check_new_file, write_file
 from naejax.reports.findings import TableRows
 from naejax.reports.images import ImageRows, image_report
 from naejax.reports.page import render
 from naejax.reports.table import table_report
 from naejax.reports.write import about_images, about_table
-from naejax.runs.folder import MODEL_FILE
+from naejax.runs.load import load_run
 from naejax.tabular import TabularNAE, evaluate_table
 from naejax.vision import ImageSOP
 
@@ -68,25 +68,13 @@ def explain_run(
         True
     """
     run, out = Path(run), Path(out)
-    if out.exists() and not overwrite:
-        raise ValueError(
-            f"{out} exists; choose another file, or pass --overwrite to replace it"
-        )
-    if not out.absolute().parent.is_dir():
-        raise ValueError(f"{out.parent} is not a folder, expected one to write into")
-    if not run.is_dir():
-        raise ValueError(f"{run} is not a folder, expected one that naejax train made")
-    fitted = artifact.load(run / MODEL_FILE)
+    check_new_file(out, overwrite=overwrite)
+    fitted = load_run(run)
     config = _read_json(run / "config.json")
     if isinstance(fitted, TabularNAE):
         report = _explain_table(run, fitted, config, data, say)
-    elif isinstance(fitted, ImageSOP):
-        report = _explain_images(run, fitted, config, data, say)
     else:
-        raise ValueError(
-            f"{run / MODEL_FILE} is a backbone alone, expected a model that explains "
-            "itself; train one with naejax train --model sop --backbone"
-        )
+        report = _explain_images(run, fitted, config, data, say)
     page = render(report)
     write_file(out, page)
     say(f"{out}: {len(page.encode()) / 1e6:.2f} MB, open it in a browser")
@@ -164,8 +152,12 @@ def _own_split(
     """Training, validation and test rows of the run; None if the table is another."""
     schema = fitted.encoder.schema
     try:
+        drop = config.get("drop", ())
+        if Path(name).is_file():
+            # They may be gone from a copy of the table.
+            drop = [column for column in drop if column in read_header(Path(name))]
         dataset = load_dataset(
-            name, config["target"], config["task"], config.get("categories", ())
+            name, config["target"], config["task"], config.get("categories", ()), drop
         )
         columns = dataset.columns
         same = infer_schema(columns, config["target"], task=config["task"]) == schema

@@ -9,10 +9,13 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import numpy as np
+
 from naejax.settings import SharedSettings
 from naejax.train.result import FitResult
 
 MODEL_FILE = "model.safetensors"
+_LISTED = 10
 
 
 def config(settings: SharedSettings, seed: int, **asked: Any) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def training_line(result: FitResult, seconds: float, examples: str) -> str:
 
     Example:
         >>> training_line(FitResult(None, [{}], 1, "finished"), 2.5, "84 rows")
-        'trained on 84 rows for 1 epochs in 2.5 s; kept epoch 1'
+        'trained on 84 rows for 1 epochs in 2.5 s, with compilation; kept epoch 1'
     """
     ended = {
         "finished": "",
@@ -77,8 +80,8 @@ def training_line(result: FitResult, seconds: float, examples: str) -> str:
         "interrupted": ", stopped by Ctrl-C",
     }[result.stopped]
     return (
-        f"trained on {examples} for {len(result.history)} epochs in {seconds:.1f} s"
-        f"{ended}; kept epoch {result.best_epoch}"
+        f"trained on {examples} for {len(result.history)} epochs in {seconds:.1f} s, "
+        f"with compilation{ended}; kept epoch {result.best_epoch}"
     )
 
 
@@ -99,7 +102,7 @@ def json_text(value: Mapping[str, Any]) -> str:
 
 
 def csv_text(columns: Mapping[str, Any]) -> str:
-    """Columns as the text of a CSV file; missing cells are empty.
+    """Columns as the text of a CSV file; missing cells are empty, and no zero is -0.
 
     Args:
         columns: sequences of one length by name.
@@ -114,5 +117,11 @@ def csv_text(columns: Mapping[str, Any]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
+    cells = [
+        column + column.dtype.type(0)
+        if isinstance(column, np.ndarray) and column.dtype.kind == "f"
+        else column
+        for column in columns.values()
+    ]
+    writer.writerows(zip(*cells, strict=True))
     return buffer.getvalue()

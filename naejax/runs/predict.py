@@ -1,22 +1,34 @@
 """Predictions of a trained run, as a CSV file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from naejax import artifact
+from naejax.data.cells import unknown_name
+from naejax.data.columns import read_columns
+from naejax.data.csvfile import read_texts
 from naejax.data.image_file import read_arrays
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import as_images
-from naejax.data.table import read_rows
-from naejax.files import write_file
-from naejax.runs.folder import MODEL_FILE, csv_text
+from naejax.data.rows import read_rows
+from naejax.files import check_new_file, write_file
+from naejax.runs.folder import csv_text
+from naejax.runs.load import load_run
 from naejax.tabular import TabularNAE, predict_table
-from naejax.vision import ImageSOP, predict_images
+from naejax.vision import predict_images
 
 
-def predict_run(run: str | Path, data: str | Path, out: str | Path) -> int:
+def predict_run(
+    run: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    keep: Sequence[str] = (),
+    overwrite: bool = False,
+) -> int:
     """Predicts the rows or images of a file with a trained run, into a CSV file.
 
     Args:
@@ -27,6 +39,8 @@ def predict_run(run: str | Path, data: str | Path, out: str | Path) -> int:
             are predicted.
         out: the file to write, see `naejax.tabular.predict_table` and
             `naejax.vision.predict_images`.
+        keep: columns of the CSV file to copy as they are, in front of the others.
+        overwrite: whether to replace an existing file.
 
     Returns:
         The number of rows.
@@ -47,30 +61,47 @@ def predict_run(run: str | Path, data: str | Path, out: str | Path) -> int:
         >>> predict_run(folder / "run", folder / "rows.csv", folder / "out.csv")
         178
     """
-    run = Path(run)
-    if not run.is_dir():
-        raise ValueError(f"{run} is not a folder, expected one that naejax train made")
-    fitted = artifact.load(run / MODEL_FILE)
+    check_new_file(out, overwrite=overwrite)
+    fitted = load_run(run)
     if isinstance(fitted, TabularNAE):
-        table = _predict_rows(fitted, str(data))
-    elif isinstance(fitted, ImageSOP):
-        table = predict_images(fitted, _read_pixels(run, str(data)))
-    else:
+        table = _predict_rows(fitted, str(data), keep)
+    elif keep:
         raise ValueError(
-            f"{run / MODEL_FILE} is a backbone alone, expected a model that explains "
-            "itself; train one with naejax train --model sop --backbone"
+            "--keep is for runs on tables; leave it out, images keep order"
         )
+    else:
+        table = predict_images(fitted, _read_pixels(Path(run), str(data)))
     write_file(out, csv_text(table))
     return len(next(iter(table.values())))
 
 
-def _predict_rows(fitted: TabularNAE, data: str) -> dict[str, np.ndarray]:
-    """Predictions of the rows of a CSV file."""
+def _predict_rows(fitted: TabularNAE, data: str, keep: Sequence[str]) -> dict[str, Any]:
+    """Predictions of the rows of a CSV file, after the columns to keep."""
     if data.endswith(".npz") or data in available_images():
         raise ValueError(
             f"the run is on a table, {data} holds images; give a .csv file"
         )
-    return predict_table(fitted, read_rows(fitted.encoder, data))
+    kept = _read_kept(Path(data), keep) if keep else {}
+    rows = read_rows(fitted.encoder, data, target=False)
+    table = predict_table(fitted, rows)
+    for name in kept:
+        if name in table:
+            raise ValueError(
+                f"column {name!r} to keep has the name of a column of predictions; "
+                f"rename it in {data}"
+            )
+    return {**kept, **table}
+
+
+def _read_kept(path: Path, keep: Sequence[str]) -> dict[str, Any]:
+    """Columns as they are written in a CSV file, or as a folder holds them."""
+    if not path.is_dir():
+        return dict(read_texts(path, keep))
+    columns = read_columns(path)
+    for name in keep:
+        if name not in columns:
+            raise ValueError(unknown_name(f"no column {name!r}", name, columns))
+    return {name: columns[name] for name in keep}
 
 
 def _read_pixels(run: Path, data: str) -> np.ndarray:

@@ -66,7 +66,11 @@ def resume_run(
     say(f"going on with {out}")
     if model == "nae":
         dataset = load_dataset(
-            data, asked["target"], asked["task"], asked["categories"]
+            data,
+            asked["target"],
+            asked["task"],
+            asked["categories"],
+            asked.get("drop", ()),
         )
         train_run(dataset, chosen, out, **how)
     else:

@@ -12,14 +12,16 @@ import numpy as np
 
 from naejax import artifact
 from naejax.data.datasets import Dataset
-from naejax.data.schema import describe, infer_schema
+from naejax.data.schema import Schema, describe, infer_schema
 from naejax.data.split import split_rows
+from naejax.data.suspects import suspicions
 from naejax.evaluation import baseline_scores
 from naejax.explain.figure import png
 from naejax.files import new_folder, write_file
 from naejax.runs.folder import MODEL_FILE, config, json_text
 from naejax.settings import Settings
 from naejax.sweeps import Pick, SweepResult, sweep
+from naejax.sweeps.grid import Program, split_grid
 from naejax.sweeps.result import value_text
 from naejax.tabular import evaluate_table, raw_target
 
@@ -77,13 +79,25 @@ def sweep_run(
     """
     if additivity is not None and not 0 <= additivity <= 1:
         raise ValueError(f"additivity is {additivity}, expected a share in [0, 1]")
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}, expected at least 1")
+    grid = grid or GRID
+    points, programs = split_grid(grid, settings)
     schema = infer_schema(dataset.columns, dataset.target, task=dataset.task)
     with new_folder(out, marker=MODEL_FILE, overwrite=overwrite) as folder:
         say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
+        for line in suspicions(schema, dataset.columns):
+            say(line)
+        training, validation, test = split_rows(
+            dataset.columns, schema, seed, dataset.parts
+        )
+        parts = {"training": training, "validation": validation, "test": test}
+        sizes = {name: len(part[dataset.target]) for name, part in parts.items()}
+        say(_plan(points, programs, seeds, schema, sizes["training"]))
         start = time.perf_counter()
         result = sweep(
             dataset,
-            grid=grid or GRID,
+            grid=grid,
             seeds=seeds,
             settings=settings,
             seed=seed,
@@ -93,11 +107,6 @@ def sweep_run(
         seconds = time.perf_counter() - start
         pick = _pick(result, additivity, say)
         model = result.model(pick.row)
-        training, validation, test = split_rows(
-            dataset.columns, schema, seed, dataset.parts
-        )
-        parts = {"training": training, "validation": validation, "test": test}
-        sizes = {name: len(part[dataset.target]) for name, part in parts.items()}
         picked = {name: value_text(value) for name, value in pick.settings.items()}
         metrics = {
             "rows": sizes,
@@ -128,8 +137,8 @@ def sweep_run(
         )
         asked: dict[str, Any] = {"data": dataset.name, "target": dataset.target}
         asked |= {"task": dataset.task, "categories": list(dataset.categories)}
-        asked |= {"model": "nae", "seeds": seeds}
-        asked["grid"] = {name: list(v) for name, v in (grid or GRID).items()}
+        asked |= {"drop": list(dataset.drop), "model": "nae", "seeds": seeds}
+        asked["grid"] = {name: list(v) for name, v in grid.items()}
         write_file(folder / "config.json", json_text(config(chosen, seed, **asked)))
         names = [*result.save(folder), MODEL_FILE, "metrics.json", "config.json"]
         if find_spec("matplotlib"):
@@ -138,6 +147,34 @@ def sweep_run(
         else:
             say("no tradeoff.png: it needs matplotlib (pip install 'naejax[plot]')")
     say(f"{out}: {', '.join(names)}")
+
+
+def _plan(
+    points: Sequence[Mapping[str, Any]],
+    programs: Sequence[Program],
+    seeds: int,
+    schema: Schema,
+    rows: int,
+) -> str:
+    """What will be trained, before it takes its time."""
+    size = (rows, len(schema.features), schema.target.kind)
+    epochs = {program.settings.for_rows(*size).epochs or 0 for program in programs}
+    values = "; ".join(
+        f"{name} {', '.join(dict.fromkeys(value_text(p[name]) for p in points))}"
+        for name in points[0]
+    )
+    longest = " or ".join(map(str, sorted(epochs)))
+    total = len(points) * seeds
+    return (
+        f"{total} model{_s(total)}: {len(points)} setting{_s(len(points))} ({values}) "
+        f"times {seeds} seed{_s(seeds)}, in {len(programs)} program{_s(len(programs))}"
+        f"; each for at most {longest} epochs on {rows:,} training rows"
+    )
+
+
+def _s(count: int) -> str:
+    """The ending of a noun that was counted."""
+    return "" if count == 1 else "s"
 
 
 def _pick(

@@ -13,6 +13,7 @@ from naejax.data.cells import Columns
 from naejax.data.datasets import Dataset
 from naejax.data.schema import Schema, describe, infer_schema
 from naejax.data.split import split_rows
+from naejax.data.suspects import suspicions
 from naejax.evaluation import Scores, baseline_scores, best_score_name
 from naejax.explain import compute_shapes, plot_shapes
 from naejax.explain.figure import png
@@ -85,7 +86,7 @@ def train_run(
     schema = infer_schema(dataset.columns, dataset.target, task=dataset.task)
     source: dict[str, Any] = {"data": dataset.name, "target": dataset.target}
     source |= {"task": dataset.task, "categories": list(dataset.categories)}
-    source["model"] = "nae"
+    source |= {"drop": list(dataset.drop), "model": "nae"}
     how = {"overwrite": overwrite, "devices": devices, "seconds": checkpoint_seconds}
     asked = config(settings, seed, **source, how=how)
     with (
@@ -95,6 +96,8 @@ def train_run(
         ) as folder,
     ):
         say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
+        for line in suspicions(schema, dataset.columns):
+            say(line)
         training, validation, test = split_rows(
             dataset.columns, schema, seed, dataset.parts
         )

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from naejax.data.cells import unknown_name
 from naejax.settings import Settings
@@ -125,6 +125,8 @@ def _check_values(name: str, given: Any) -> list[Any]:
     values = [tuple(value) if isinstance(value, list) else value for value in plain]
     if not values or len(set(values)) < len(values):
         raise ValueError(f"the grid has {values} for {name}, expected different values")
+    for value in values:
+        _check_choice(name, value)
     return values
 
 
@@ -141,3 +143,11 @@ def _read(name: str, text: str) -> Any:
         raise ValueError(
             f"the grid has {text!r} for {name}, expected numbers"
         ) from error
+
+
+def _check_choice(name: str, value: Any) -> None:
+    """Refuses a word that is none of the setting's."""
+    hint = get_type_hints(Settings)[name]
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    if choices and value not in choices:
+        raise ValueError(unknown_name(f"the grid has {value!r}", str(value), choices))

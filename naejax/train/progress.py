@@ -1,9 +1,11 @@
 """How far a training has come: all that is needed to go on from there, and a bar."""
 
+import sys
 import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm as TextBar
 
 from naejax.train.step import TrainState
 
@@ -37,6 +39,8 @@ class Progress(NamedTuple):
 def progress_bar(epochs: int, *, silent: bool) -> Any:
     """A bar that fits the place: a terminal, a notebook, or one without widgets.
 
+    In a file it is one line, at the end.
+
     Args:
         epochs: its length.
         silent: whether to show nothing.
@@ -52,4 +56,15 @@ def progress_bar(epochs: int, *, silent: bool) -> Any:
         # Jupyter without ipywidgets: a bar of text will do, also where none is shown.
         warnings.filterwarnings("ignore", message="IProgress not found")
         from tqdm.auto import tqdm
-    return tqdm(total=epochs, unit="epoch", disable=silent, dynamic_ncols=True)
+    is_live = sys.stderr.isatty() or "ipykernel" in sys.modules
+    kind = tqdm if is_live or silent else _LastLine
+    return kind(total=epochs, unit="epoch", disable=silent, dynamic_ncols=True)
+
+
+class _LastLine(TextBar):
+    """A bar of which only the last state is shown."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Writes the state of a bar that is being closed."""
+        if self.disable:
+            self.fp.write(str(self))

@@ -1,0 +1,51 @@
+"""Rows for a model that is fitted: what its columns must hold is known."""
+
+from pathlib import Path
+from typing import Any
+
+from naejax.data.cells import Columns
+from naejax.data.columns import read_columns
+from naejax.data.csvfile import read_csv, read_header
+from naejax.data.table import TableEncoder
+
+
+def read_rows(encoder: TableEncoder, source: Any, *, target: bool = True) -> Columns:
+    """Reads rows for a fitted encoder from anything that `read_columns` takes.
+
+    Args:
+        encoder: result of `fit_encoder`.
+        source: path of a CSV file, data frame, mapping or (B, F) array.
+        target: whether the target is of use; else what it holds does not matter.
+
+    Returns:
+        Columns; those that were categories at fit are read as text, as are, from a CSV
+        file, those that the encoder does not know.
+
+    Raises:
+        ValueError: see `read_columns`; of a CSV file also for text in a column that
+            was numbers at fit, with its line.
+
+    Example:
+        >>> import numpy as np
+        >>> from naejax.data import fit_encoder, infer_schema
+        >>> code = np.array(["1", "2"] * 6, dtype=object)
+        >>> columns = {"code": code, "y": np.arange(12.0)}
+        >>> encoder = fit_encoder(columns, infer_schema(columns, "y"))
+        >>> read_rows(encoder, {"code": [2, 1]})
+        {'code': array(['2', '1'], dtype=object)}
+    """
+    schema = encoder.schema
+    kinds: dict[str, str] = {feature.name: feature.kind for feature in schema.features}
+    if target:
+        is_number = schema.target.kind == "regression"
+        kinds[schema.target.name] = "numeric" if is_number else "classes"
+    if isinstance(source, str | Path) and not Path(source).is_dir():
+        path = Path(source)
+        typed = {name for name, kind in kinds.items() if kind != "categorical"}
+        return read_csv(
+            path,
+            text=set(read_header(path)) - typed,
+            numbers={name for name, kind in kinds.items() if kind == "numeric"},
+        )
+    text = [name for name, kind in kinds.items() if kind == "categorical"]
+    return read_columns(source, text=text)
