@@ -110,7 +110,11 @@ def naming_shapes(shape: tuple[int, ...]) -> Iterator[None]:
     """
     try:
         yield
-    except ScopeParamShapeError as error:
+    except (ScopeParamShapeError, ValueError) as error:
+        # What a module mapped over features says of too many or too few of them.
+        of_features = str(error).startswith("Inconsistent batch axis sizes")
+        if not isinstance(error, ScopeParamShapeError) and not of_features:
+            raise
         raise ValueError(
             f"x has shape {shape}, which does not fit the variables: pass examples of "
             "the shape that they were made for, with an axis of examples in front"
