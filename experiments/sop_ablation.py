@@ -1,6 +1,6 @@
 """Sum-of-Parts on drawn shapes with one thing changed at a time.
 
-Command: python experiments/sop_ablation.py [--publish | --out FOLDER] [--quick]
+Command: python experiments/sop_ablation.py [--out FOLDER] [--quick]
 Time: about 15 minutes on two cores for a seed; --quick 15 seconds.
 Score: as trained by default, IoU of the groups 0.4 and accuracy 0.9 or more.
 
@@ -67,6 +67,8 @@ def _spread(found, label, read):
 def main():
     parser = make_parser(__doc__, seeds=1)
     options = parser.parse_args()
+    if options.publish:
+        parser.error("got --publish, but README.md has no place for it; use --out")
     usual, rows, changes = SOPSettings(epochs=2), None, CHANGES
     if options.quick:
         options.seeds, rows = 1, 100

@@ -1,6 +1,7 @@
 """How far a training has come: all that is needed to go on from there, and a bar."""
 
 import sys
+import time
 import warnings
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ import numpy as np
 from tqdm import tqdm as TextBar
 
 from naejax.train.step import TrainState
+
+_SECONDS = 60.0
 
 
 class Progress(NamedTuple):
@@ -39,7 +42,7 @@ class Progress(NamedTuple):
 def progress_bar(epochs: int, *, silent: bool) -> Any:
     """A bar that fits the place: a terminal, a notebook, or one without widgets.
 
-    In a file it is one line, at the end.
+    In a file it is a line a minute, and one at the end.
 
     Args:
         epochs: its length.
@@ -57,14 +60,21 @@ def progress_bar(epochs: int, *, silent: bool) -> Any:
         warnings.filterwarnings("ignore", message="IProgress not found")
         from tqdm.auto import tqdm
     is_live = sys.stderr.isatty() or "ipykernel" in sys.modules
-    kind = tqdm if is_live or silent else _LastLine
+    kind = tqdm if is_live or silent else _Lines
     return kind(total=epochs, unit="epoch", disable=silent, dynamic_ncols=True)
 
 
-class _LastLine(TextBar):
-    """A bar of which only the last state is shown."""
+class _Lines(TextBar):
+    """A bar for files: a line a minute, and the last one."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._written = time.monotonic()
+        super().__init__(*args, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Writes the state of a bar that is being closed."""
+        """Writes a line when a minute has passed, or the bar is being closed."""
         if self.disable:
             self.fp.write(str(self))
+        elif time.monotonic() - self._written >= _SECONDS:
+            self._written = time.monotonic()
+            self.fp.write(f"{self}\n")
