@@ -148,7 +148,8 @@ class SOPOptions:
             copy (a trainable copy of the backbone) or patches (an affine map).
         standardise: whether these features get mean 0 and mean square 1 within each
             image (shared and copy).
-        grid: parts along each axis; None: twice as many as the features have.
+        grid: parts along each axis; None: twice as many as the features have, and with
+            dropped tokens as many.
         generator_scale: factor of the group generator's scores.
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores, odd; 1 is none.
@@ -168,8 +169,9 @@ class SOPOptions:
         vit_width: vit: width of the states; None: 64.
         vit_depth: vit: number of blocks; None: 4.
         vit_heads: vit: heads of the attention; None: 4.
-        drop_tokens: vit: whether removed patches are dropped, not seen as 0: groups are
-            of whole patches, and computing a quarter of them costs a quarter.
+        drop_tokens: vit: whether patches whose pixels are all 0, such as removed ones,
+            are dropped, not seen: groups are then of whole patches, and computing a
+            quarter of the patches costs a quarter.
         finetune: whether the backbone's dense layers (head; of a ViT the classifier
             and the norm before it) train along with Sum-of-Parts; auto: for
             regressions, where the average of what groups tell would else shrink
@@ -230,9 +232,10 @@ class SOPSettings(SOPOptions, SharedSettings):
         The CNN gets blocks of 32, 64, 64, ... channels that halve the image down to
         about 4 pixels, and one dense layer of 64. The ViT gets four blocks of width 64
         with 4 heads, and patches of at least 2 pixels, about 8 along each axis. The
-        CNN sees about 120,000 examples in 5 to 60 epochs, the ViT TODO, Sum-of-Parts
-        30,000 in 3 to 30. Batches grow with the images from 16 to 32. Patience is a
-        third of the epochs, at least 10.
+        CNN sees about 120,000 examples in 5 to 60 epochs, the ViT, which learns
+        slower, twice as many; Sum-of-Parts 30,000 in 3 to 30. Batches grow with the
+        images from 16 to 32. Patience is a third of the epochs, with a ViT of those of
+        the backbone, at least 10.
 
         Args:
             rows: number of training images.
@@ -249,9 +252,10 @@ class SOPSettings(SOPOptions, SharedSettings):
             ((32, 64, 64), 3, 32)
         """
         width = height if width is None else width
+        slower = 2 if self.network == "vit" else 1
         chosen: dict[str, Any] = {
             "epochs": int(np.clip(30_000 // rows, 3, 30)),
-            "backbone_epochs": int(np.clip(120_000 // rows, 5, 60)),
+            "backbone_epochs": slower * int(np.clip(120_000 // rows, 5, 60)),
             "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 32)),
         }
         if self.network == "cnn":
@@ -265,7 +269,9 @@ class SOPSettings(SOPOptions, SharedSettings):
                 "vit_heads": 4,
             }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
-        chosen["patience"] = _patience(self.patience, chosen["epochs"])
+        # A ViT stopped early would miss the low learning rates, where it gains most.
+        waits = "epochs" if self.network == "cnn" else "backbone_epochs"
+        chosen["patience"] = _patience(self.patience, chosen[waits])
         return replace(self, **chosen)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
 import json
 
@@ -27,20 +28,11 @@ from naejax.vision import (
     ImageBackbone,
     ImageSOP,
     explain_images,
-    score_images,
 )
 from naejax.vision.fit import _chosen, _grid
 from naejax.vision.networks import build_network, image_backbone, settings_like
 
 SHAPE = (8, 12, 3)  # 2 x 3 patches
-
-
-def moved(variables, size=0.3):
-    """Parameters away from their start, where much is 0."""
-    rng = np.random.default_rng(7)
-    return jax.tree.map(
-        lambda a: np.float32(a + size * rng.normal(size=a.shape)), variables
-    )
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +41,32 @@ def x():
     return rng.normal(size=(5, *SHAPE)).astype(np.float32)
 
 
-def vit(drop, x):
+@functools.cache
+def vit(drop):
+    """A ViT whose parameters are far from their start, where much is 0."""
     model = ViT(2, patch=4, width=8, depth=2, heads=2, mlp=16, drop_zeros=drop)
-    return model, moved(jax.jit(model.init)(jax.random.key(0), x))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, *SHAPE)))
+    rng = np.random.default_rng(7)
+    return model, jax.tree.map(
+        lambda a: rng.normal(0, 0.4, a.shape).astype(np.float32), shapes
+    )
 
 
-def wrap(drop, x):
-    """An untrained Sum-of-Parts around a ViT."""
-    model, variables = vit(drop, x)
+@functools.cache
+def wrap(drop):
+    """An untrained Sum-of-Parts around it."""
+    model, variables = vit(drop)
     scale = (0.0, 0.0), (1.0, 1.0)
     backbone = ImageBackbone(model, variables, SHAPE, ("a", "b"), (), *scale)
     wrapped = image_backbone(model, variables)
-    sop = SumOfParts(wrapped, 2, num_groups=4, keep=0.5, encoder="copy", blur=1)
-    return ImageSOP(sop, jax.jit(sop.init)(jax.random.key(2), x), backbone)
+    sop = SumOfParts(wrapped, 2, num_groups=4, keep=0.5, encoder="shared", blur=1)
+    variables = jax.jit(sop.init)(jax.random.key(2), np.zeros((1, *SHAPE)))
+    return ImageSOP(sop, variables, backbone)
 
 
 @pytest.mark.parametrize("count", [1, 3, 6])
 def test_zeroed_patches_are_as_good_as_gone(x, count):
-    model, variables = vit(True, x)
+    model, variables = vit(True)
     backbone = vit_backbone(model, variables, drop_tokens=True)
     noise = np.random.default_rng(count).normal(size=(5, 6))
     mask = np.asarray(keep_top(noise, count), np.float32).reshape(5, 2, 3)
@@ -82,7 +82,7 @@ def test_zeroed_patches_are_as_good_as_gone(x, count):
 
 
 def test_an_empty_image_leaves_the_class_token(x):
-    model, variables = vit(True, x)
+    model, variables = vit(True)
     apply = jax.jit(model.apply)
     scores = apply(variables, 0 * x).scores
     assert np.isfinite(scores).all() and np.ptp(scores, axis=0).max() == 0
@@ -91,7 +91,7 @@ def test_an_empty_image_leaves_the_class_token(x):
 
 
 def test_groups_score_alike_dropped_and_zeroed(x):
-    fitted = wrap(True, x)
+    fitted = wrap(True)
     zeroing = dataclasses.replace(fitted.model.backbone, masked=None)
     other = fitted.model.clone(backbone=zeroing)
     outputs = [predict(m, fitted.variables, x) for m in (fitted.model, other)]
@@ -102,17 +102,13 @@ def test_groups_score_alike_dropped_and_zeroed(x):
 
 @pytest.mark.parametrize("drop", [False, True])
 def test_saved_models_predict_bitwise_the_same(drop, x, tmp_path):
-    fitted, path = wrap(drop, x), tmp_path / "model"
+    fitted, path = wrap(drop), tmp_path / "model"
     naejax.save(path, fitted)
     loaded = naejax.load(path)
     assert loaded.backbone.model == fitted.backbone.model
     assert (loaded.model.backbone.masked is not None) == drop
     outputs = [explain_images(f, x) for f in (fitted, loaded)]
     assert all(map(np.array_equal, *outputs))
-    naejax.save(path, fitted.backbone)
-    backbone = naejax.load(path)
-    scores = [score_images(b, x) for b in (fitted.backbone, backbone)]
-    assert np.array_equal(*scores) and backbone.model.drop_zeros == drop
 
 
 @pytest.mark.parametrize(
@@ -130,9 +126,9 @@ def test_saved_models_predict_bitwise_the_same(drop, x, tmp_path):
         ({"drop_zeros": 1}, "drop_zeros is 1"),
     ],
 )
-def test_damaged_headers_are_refused(change, message, x, tmp_path):
+def test_damaged_headers_are_refused(change, message, tmp_path):
     path = tmp_path / "model"
-    artifact.save(path, wrap(False, x))
+    artifact.save(path, wrap(False))
     damaged = edit(path.read_bytes(), lambda h: h["backbone"].update(change))
     path.write_bytes(damaged)
     with pytest.raises(ValueError, match=message):
@@ -161,8 +157,8 @@ def test_patches_cover_the_image(size, patch):
     assert left == ["hidden", "grid", "channels"]
 
 
-def test_a_trained_network_says_its_settings(x):
-    model, _ = vit(True, x)
+def test_a_trained_network_says_its_settings():
+    model, _ = vit(True)
     asked = SOPSettings(backbone="runs/mine", epochs=3)
     settings = settings_like(model, asked).for_images(100, 8, 12)
     assert settings.network == "vit" and settings.backbone == "runs/mine"
@@ -282,9 +278,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("words", BAD)
-def test_bad_options_are_one_line(words, x, blinks, tmp_path, capsys):
+def test_bad_options_are_one_line(words, blinks, tmp_path, capsys):
     saved = tmp_path / "backbone"
-    naejax.save(saved, wrap(False, x).backbone)
+    naejax.save(saved, wrap(False).backbone)
     asked = [saved if word == "RUN" else word for word in BAD[words]]
     start = ["train", "--model", "sop", "--data", blinks, "--out", tmp_path / "run"]
     assert words in fails([*start, *asked], capsys)

@@ -21,6 +21,7 @@ from naejax.vision.networks import (
     check_network,
     head_layers,
     image_backbone,
+    mask_grid,
     settings_like,
     usual_grid,
 )
@@ -80,10 +81,9 @@ def fit_backbone(
     # Before anything is trained, so that a mistake does not cost an hour.
     grid = _grid(network, dataset, chosen)
     centre, spread = _target_scale(dataset)
-    # Patches larger than a part leave whole things out, as groups do.
-    patches = tuple(max(1, parts // 2) for parts in grid)
-    model = PatchMasked(network, patches, chosen.mask_rate)
     x = dataset.training.x
+    patches = mask_grid(chosen, grid, *x.shape[1:3])
+    model = PatchMasked(network, patches, chosen.mask_rate)
     # Compiled: initialising one operation at a time takes seconds.
     variables = jax.jit(model.init)(jax.random.key(seed), x[:1])
     backbone = ImageBackbone(

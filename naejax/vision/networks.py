@@ -202,6 +202,31 @@ def usual_grid(settings: Any, height: int, width: int) -> tuple[int, int]:
     return min(height, 2 * own[0]), min(width, 2 * own[1])
 
 
+def mask_grid(
+    settings: Any, parts: tuple[int, ...], height: int, width: int
+) -> tuple[int, ...]:
+    """The grid of the patches by which training images of a backbone are masked.
+
+    Args:
+        settings: checked ones.
+        parts: of Sum-of-Parts along each axis.
+        height: H of the images.
+        width: W of the images.
+
+    Returns:
+        The patches of a ViT; for a CNN half as many as parts along each axis.
+
+    Example:
+        >>> settings = SOPSettings(backbone="vit").for_images(1000, 32)
+        >>> mask_grid(settings, (16, 16), 32, 32)
+        (8, 8)
+    """
+    if settings.network == "vit":
+        return height // settings.vit_patch, width // settings.vit_patch
+    # Patches larger than a part leave whole things out, as groups do.
+    return tuple(max(1, count // 2) for count in parts)
+
+
 def _kind(model: Network) -> str:
     """What settings call a network."""
     return "cnn" if isinstance(model, CNN) else "vit"
