@@ -238,9 +238,8 @@ def _plain(value: Any) -> Any:
 
 def _check_images(header: Header, index: Index) -> None:
     """Refuses images' models whose shapes are not those of the header."""
-    cnn = header["backbone"]
     # Shapes are found by tracing, which would take hours on a million layers.
-    if cnn["depth"] * len(cnn["channels"]) + len(cnn["hidden"]) > len(index):
+    if image_state.num_layers(header) > len(index):
         raise ValueError(
             "the backbone has more layers than the file has arrays; save it again"
         )

@@ -1,9 +1,13 @@
 """How to build and train a model, as one flat set of numbers for each family."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+
+NETWORKS = ("cnn", "vit")
+"""Backbones of images that can be trained."""
 
 
 @dataclass(frozen=True)
@@ -151,25 +155,35 @@ class SOPOptions:
             copy (a trainable copy of the backbone) or patches (an affine map).
         standardise: whether these features get mean 0 and mean square 1 within each
             image (shared and copy).
-        grid: parts along each axis; None: twice as many as the features have.
+        grid: parts along each axis; None: twice as many as the features have, and with
+            dropped tokens as many.
         generator_scale: factor of the group generator's scores.
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores, odd; 1 is none.
         blur_sigma: its standard deviation in parts.
         coverage: penalty on parts that no group attends to.
         diversity: penalty on groups that are alike.
-        backbone: run folder or file of a trained backbone; None trains one.
-        backbone_epochs: passes over the training images for the backbone; None: 5 to
-            60, fewer for many images.
+        backbone: cnn or vit to train one, a convolutional network or a vision
+            transformer; or run folder or file of a trained one. None: cnn.
+        backbone_epochs: passes over the training images for the backbone; None: fewer
+            for many images, more for a vit.
         mask_rate: share of the backbone's training images that it sees through random
             patches only, so that it knows masked images; 0 is none.
-        channels: of each block of the CNN, which halves the image; None: 32 64 64 ...,
+        channels: cnn: of each block, which halves the image; None: 32 64 64 ...,
             down to about 4 pixels.
-        depth: convolutions of a block.
-        kernel: side of the convolutions.
-        finetune: whether the backbone's dense layers (head) train along with
-            Sum-of-Parts; auto: for regressions, where the average of what groups tell
-            would else shrink towards the mean.
+        depth: cnn: convolutions of a block.
+        kernel: cnn: side of the convolutions.
+        vit_patch: vit: side of a patch in pixels; None: by images.
+        vit_width: vit: width of the states; None: 64.
+        vit_depth: vit: number of blocks; None: 4.
+        vit_heads: vit: heads of the attention; None: 4.
+        drop_tokens: vit: whether patches whose pixels are all 0, such as removed ones,
+            are dropped, not seen: groups are then of whole patches, and computing a
+            quarter of the patches costs a quarter.
+        finetune: whether the backbone's dense layers (head; of a ViT the classifier
+            and the norm before it) train along with Sum-of-Parts; auto: for
+            regressions, where the average of what groups tell would else shrink
+            towards the mean.
     """
 
     num_groups: int = 20
@@ -192,6 +206,11 @@ class SOPOptions:
     channels: tuple[int, ...] | None = None
     depth: int = 1
     kernel: int = 3
+    vit_patch: int | None = None
+    vit_width: int | None = None
+    vit_depth: int | None = None
+    vit_heads: int | None = None
+    drop_tokens: bool = False
     finetune: Literal["auto", "head", "none"] = "auto"
 
 
@@ -202,37 +221,73 @@ class SOPSettings(SOPOptions, SharedSettings):
     See `SharedSettings` and `SOPOptions`.
     """
 
-    def for_images(self, rows: int, side: int) -> "SOPSettings":
+    @property
+    def network(self) -> str:
+        """The kind of the backbone, ``cnn`` or ``vit``.
+
+        That of a trained one shows in its settings, once they are known.
+        """
+        if self.backbone in NETWORKS:
+            return self.backbone
+        is_vit = self.backbone is not None and self.vit_patch is not None
+        return "vit" if is_vit else "cnn"
+
+    def for_images(
+        self, rows: int, height: int, width: int | None = None
+    ) -> "SOPSettings":
         """Fills in what was left to the number and the size of the images.
 
         The CNN gets blocks of 32, 64, 64, ... channels that halve the image down to
-        about 4 pixels, and one dense layer of 64. The backbone sees about 120,000
-        examples in 5 to 60 epochs, Sum-of-Parts 30,000 in 3 to 30. Batches grow with
-        the images from 16 to 32. Patience is a third of the epochs, at least 10.
+        about 4 pixels, and one dense layer of 64. The ViT gets four blocks of width 64
+        with 4 heads, and patches of at least 2 pixels, about 8 along each axis. The
+        CNN sees about 120,000 examples in 5 to 60 epochs, the ViT, which learns
+        slower, twice as many; Sum-of-Parts 30,000 in 3 to 30. Batches grow with the
+        images from 16 to 32. Patience is a third of the epochs, with a ViT of those of
+        the backbone, at least 10.
 
         Args:
             rows: number of training images.
-            side: the shorter of height and width, in pixels.
+            height: of an image, in pixels.
+            width: likewise; None: the height.
 
         Returns:
-            Settings without None, except the grid and the backbone.
+            Settings without None, except the grid, the backbone and the settings of
+            another network.
 
         Example:
             >>> settings = SOPSettings().for_images(10_000, 32)
             >>> settings.channels, settings.epochs, settings.batch_size
             ((32, 64, 64), 3, 32)
         """
-        blocks = max(2, round(np.log2(side / 4)))
+        width = height if width is None else width
+        slower = 2 if self.network == "vit" else 1
         chosen: dict[str, Any] = {
-            "hidden": (64,),
-            "channels": (32, *(64,) * (blocks - 1)),
             "epochs": int(np.clip(30_000 // rows, 3, 30)),
-            "backbone_epochs": int(np.clip(120_000 // rows, 5, 60)),
+            "backbone_epochs": slower * int(np.clip(120_000 // rows, 5, 60)),
             "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 32)),
         }
+        if self.network == "cnn":
+            blocks = max(2, round(np.log2(min(height, width) / 4)))
+            chosen |= {"hidden": (64,), "channels": (32, *(64,) * (blocks - 1))}
+        else:
+            chosen |= {
+                "vit_patch": _patch(height, width),
+                "vit_width": 64,
+                "vit_depth": 4,
+                "vit_heads": 4,
+            }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
-        chosen["patience"] = _patience(self.patience, chosen["epochs"])
+        # A ViT stopped early would miss the low learning rates, where it gains most.
+        waits = "epochs" if self.network == "cnn" else "backbone_epochs"
+        chosen["patience"] = _patience(self.patience, chosen[waits])
         return replace(self, **chosen)
+
+
+def _patch(height: int, width: int) -> int:
+    """The side of patches that cover an image, with about 8 along its shorter side."""
+    common, wanted = math.gcd(height, width), min(height, width) / 8
+    sides = [side for side in range(2, common + 1) if common % side == 0]
+    return min(sides or [1], key=lambda side: (abs(side - wanted), -side))
 
 
 def _patience(patience: int | None, epochs: int) -> int:

@@ -22,6 +22,7 @@ from naejax.vision import (
     evaluate_images,
     explain_images,
     fit_sop,
+    networks,
     predict_images,
     score_images,
     state,
@@ -185,7 +186,8 @@ def test_settings_leave_nothing_open_and_keep_what_was_given():
     for settings in (small, large):
         values = dataclasses.asdict(settings)
         left = [name for name, value in values.items() if value is None]
-        assert left == ["grid", "backbone"]
+        of_vit = ["vit_patch", "vit_width", "vit_depth", "vit_heads"]
+        assert left == ["grid", "backbone", *of_vit]
     own = SOPSettings(epochs=7, channels=(3, 3), hidden=(5,), batch_size=9, patience=4)
     chosen = own.for_images(200, 32)
     assert dataclasses.replace(chosen, backbone_epochs=None) == own
@@ -194,14 +196,15 @@ def test_settings_leave_nothing_open_and_keep_what_was_given():
 def test_every_setting_reaches_the_model():
     names = {field.name for field in dataclasses.fields(SOPOptions)}
     of_training = {"coverage", "diversity", "backbone", "backbone_epochs", "mask_rate"}
-    of_cnn = {"channels", "depth", "kernel"}
+    of_network = set(networks.NETWORK_SETTINGS)
     kept = set(state._SOP_FIELDS) | {"group_scale"}
-    assert names - of_training - of_cnn <= kept
-    absent = {"backbone", "num_outputs", "frozen", "parent", "name"}
+    assert names - of_training - of_network <= kept
+    absent = {"backbone", "num_outputs", "num_parts", "frozen", "parent", "name"}
     fields = {field.name for field in dataclasses.fields(SumOfParts)} - absent
     assert fields == set(state._SOP_FIELDS)
-    fields = {field.name for field in dataclasses.fields(CNN)} - {"parent", "name"}
-    assert fields == set(state._CNN_FIELDS)
+    for module, known in state._NETWORKS.values():
+        fields = {field.name for field in dataclasses.fields(module)}
+        assert fields - {"parent", "name"} == set(known)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from naejax.models.backbones import as_output, from_linen
 from naejax.models.groups import PatchEncoder
-from naejax.models.transformer import Block, initial, layer_norm
+from naejax.models.transformer import Block, attention_bias, initial, layer_norm
 from naejax.types import Backbone, BackboneOutput, Numbers
 
 
@@ -31,6 +31,9 @@ class ViT(nn.Module):
         activation: ``gelu``, ``gelu_tanh`` or ``relu``.
         epsilon: added to the variance by the norms.
         qkv_bias: whether queries, keys and values have offsets.
+        drop_zeros: whether no state sees a patch whose pixels are all 0, as if the
+            patch were not there. Removed pixels are 0, so that whole patches are then
+            dropped, be they set to 0 or left out by ``kept``.
 
     Example:
         >>> model = ViT(3, patch=4, width=8, depth=2, heads=2, mlp=16)
@@ -51,6 +54,7 @@ class ViT(nn.Module):
     activation: str = "gelu"
     epsilon: float = 1e-12
     qkv_bias: bool = True
+    drop_zeros: bool = False
 
     @nn.compact
     def __call__(
@@ -73,6 +77,7 @@ class ViT(nn.Module):
         tokens = tokens.reshape(len(tokens), -1, self.width)
         if kept is not None:
             tokens = jnp.take_along_axis(tokens, jnp.asarray(kept)[..., None], axis=1)
+        bias = attention_bias(self._seen(x, kept)) if self.drop_zeros else None
         token = self.param("class_token", initial, (1, 1, self.width))
         first = token + self.param("class_position", initial, (1, 1, self.width))
         first = jnp.broadcast_to(first, (len(tokens), 1, self.width))
@@ -87,12 +92,25 @@ class ViT(nn.Module):
                 use_bias=self.qkv_bias,
                 name=f"block_{i}",
             )
-            h = block(h)
+            h = block(h, bias)
         pooled = layer_norm(self.epsilon, "norm")(h[:, 0])
         classify = nn.Dense(self.num_outputs, kernel_init=initial, name="classifier")
         shape = (len(h), *grid, self.width)
         features = before[:, 1:].reshape(shape) if kept is None else None
         return BackboneOutput(classify(pooled), pooled, features)
+
+    def _seen(
+        self, x: Numbers, kept: Int[Numbers, "B n"] | None
+    ) -> Float[Array, "B L"]:
+        """1 for the class token and every patch with a pixel that is not 0, else 0."""
+        batch, height, width = x.shape[:3]
+        side = self.patch
+        patches = (batch, height // side, side, width // side, -1)
+        seen = (jnp.asarray(x).reshape(patches) != 0).any(axis=(2, 4))
+        seen = seen.reshape(batch, -1)
+        if kept is not None:
+            seen = jnp.take_along_axis(seen, jnp.asarray(kept), axis=1)
+        return jnp.pad(seen.astype(jnp.float32), ((0, 0), (1, 0)), constant_values=1)
 
     def _embed(self, x: Numbers) -> Float[Array, "B h w D"]:
         """The patches of images as states, with their positions."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +27,7 @@ from naejax.runs.image_report import (
     score_tables,
 )
 from naejax.runs.unfinished import unfinished
-from naejax.settings import SOPSettings
+from naejax.settings import NETWORKS, SOPSettings
 from naejax.train.checkpoint import Checkpoints
 from naejax.train.result import FitResult
 from naejax.vision import (
@@ -39,8 +38,10 @@ from naejax.vision import (
     fit_backbone,
     fit_sop,
 )
+from naejax.vision.networks import NETWORK_SETTINGS, settings_like
 
 BACKBONE_FILE = "backbone.safetensors"
+_CALLED = {"cnn": "CNN", "vit": "ViT"}
 _DRAWN, _LOOKED_AT = 6, 500
 
 
@@ -102,11 +103,10 @@ def train_image_run(
     how = {"overwrite": overwrite, "devices": devices, "seconds": checkpoint_seconds}
     asked = config(settings, seed, **source, how=how)
     backbone = None
-    if settings.backbone is not None:
+    if settings.backbone not in (None, *NETWORKS):
         backbone = load_backbone(settings.backbone)
         settings = _around(backbone, settings)
-    height, width = dataset.training.x.shape[1:3]
-    settings = settings.for_images(len(dataset.training), min(height, width))
+    settings = settings.for_images(*dataset.training.x.shape[:3])
     images = f"{len(dataset.training):,} images"
     with (
         unfinished(out, asked, overwrite=overwrite, resume=resume) as kept,
@@ -117,7 +117,7 @@ def train_image_run(
         say(describe_images(dataset))
         phases: dict[str, _Phase] = {}
         if backbone is None:
-            say("training the backbone, a CNN")
+            say(f"training the backbone, a {_CALLED[settings.network]}")
             start = time.perf_counter()
             backbone, result = fit_backbone(
                 dataset,
@@ -203,14 +203,13 @@ def load_backbone(path: str | Path) -> ImageBackbone:
 def _around(backbone: ImageBackbone, settings: SOPSettings) -> SOPSettings:
     """Settings that say what the loaded backbone is; others for it are refused."""
     usual = SOPSettings()
-    names = ("channels", "depth", "kernel", "hidden")
-    for name in (*names, "backbone_epochs", "mask_rate"):
+    for name in (*NETWORK_SETTINGS, "backbone_epochs", "mask_rate"):
         if getattr(settings, name) != getattr(usual, name):
             raise ValueError(
                 f"{name} is for a backbone to train, but {settings.backbone} is a "
                 "trained one; leave out one of the two"
             )
-    return replace(settings, **{name: getattr(backbone.model, name) for name in names})
+    return settings_like(backbone.model, settings)
 
 
 def _examples(target: np.ndarray) -> np.ndarray:

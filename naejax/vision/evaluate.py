@@ -28,10 +28,10 @@ from naejax.explain.saliency import (
     integrated_gradients,
     pool_parts,
 )
-from naejax.models.cnn import cnn_backbone
 from naejax.ops.grouping import upsample_nearest
 from naejax.types import SOPOutput
 from naejax.vision.fitted import ImageBackbone, ImageSOP, explain_images, score_images
+from naejax.vision.networks import image_backbone
 
 _CHUNK = 64
 _STEPS = 16
@@ -196,7 +196,7 @@ def _move_groups(key: jax.Array, output: SOPOutput) -> SOPOutput:
 def _curves(fitted: ImageSOP, images: Images, seed: int) -> dict[str, Scores]:
     """Mean areas of insertion and deletion by every order of the parts."""
     label = score_images(fitted.backbone, images.x).argmax(axis=1)
-    backbone = cnn_backbone(fitted.backbone.model, fitted.backbone.variables)
+    backbone = image_backbone(fitted.backbone.model, fitted.backbone.variables)
     score = Partial(lambda params, x: backbone.apply(params, x).scores, backbone.params)
     importance = [
         _importance(fitted, chunk.x, label[i * _CHUNK :][: len(chunk)], score, key)

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from naejax.data.images import ImageDataset, Images
-from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.masking import PatchMasked
 from naejax.models.sop import SumOfParts
 from naejax.settings import SOPSettings
@@ -16,6 +15,16 @@ from naejax.train.loop import fit
 from naejax.train.processes import own_part
 from naejax.train.result import FitResult
 from naejax.vision.fitted import ImageBackbone, ImageSOP, check_shape
+from naejax.vision.networks import (
+    Network,
+    build_network,
+    check_network,
+    head_layers,
+    image_backbone,
+    mask_grid,
+    settings_like,
+    usual_grid,
+)
 
 _AT_LEAST_ONE = (
     "epochs",
@@ -26,6 +35,10 @@ _AT_LEAST_ONE = (
     "hidden",
     "depth",
     "kernel",
+    "vit_patch",
+    "vit_width",
+    "vit_depth",
+    "vit_heads",
 )
 
 
@@ -38,7 +51,7 @@ def fit_backbone(
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[ImageBackbone, FitResult]:
-    """Trains a CNN on images, some of them masked by random patches.
+    """Trains a CNN or a ViT on images, some of them masked by random patches.
 
     Args:
         dataset: images; the validation images pick the best epoch.
@@ -64,18 +77,17 @@ def fit_backbone(
         ((8, 8, 1), ('0', '1', '2'))
     """
     chosen = _chosen(dataset, settings)
-    cnn = _cnn(dataset, chosen)
+    network = build_network(chosen, len(dataset.classes or dataset.targets))
     # Before anything is trained, so that a mistake does not cost an hour.
-    grid = _grid(cnn, dataset, chosen)
+    grid = _grid(network, dataset, chosen)
     centre, spread = _target_scale(dataset)
-    # Patches larger than a part leave whole things out, as groups do.
-    patches = tuple(max(1, parts // 2) for parts in grid)
-    model = PatchMasked(cnn, patches, chosen.mask_rate)
     x = dataset.training.x
+    patches = mask_grid(chosen, grid, *x.shape[1:3])
+    model = PatchMasked(network, patches, chosen.mask_rate)
     # Compiled: initialising one operation at a time takes seconds.
     variables = jax.jit(model.init)(jax.random.key(seed), x[:1])
     backbone = ImageBackbone(
-        model=cnn,
+        model=network,
         variables={"params": variables["params"]["model"]},
         shape=_shape(dataset),
         classes=dataset.classes,
@@ -133,6 +145,7 @@ def fit_sop(
 
     Example:
         >>> from naejax.data import load_images
+        >>> from naejax.models.cnn import CNN
         >>> digits, cnn = load_images("digits", rows=100), CNN(10, channels=(4, 8))
         >>> variables = cnn.init(jax.random.key(0), digits.test.x)
         >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), digits.classes, (),
@@ -143,7 +156,7 @@ def fit_sop(
         (4, 0.25)
     """
     _check_backbone(backbone, dataset)
-    chosen = _chosen(dataset, settings)
+    chosen = _chosen(dataset, settings_like(backbone.model, settings))
     model = _sum_of_parts(backbone.model, backbone.variables, chosen)
     x = dataset.training.x
     variables = jax.jit(model.init)(jax.random.key(seed), x[:1])
@@ -184,22 +197,16 @@ def _check_backbone(backbone: ImageBackbone, dataset: ImageDataset) -> None:
 
 
 def _chosen(dataset: ImageDataset, settings: SOPSettings) -> Any:
-    """Settings for these images, checked; no field is None but grid and backbone."""
+    """Settings for these images, checked; the grid too, where it is free."""
     count, height, width, _ = dataset.training.x.shape
-    chosen: Any = settings.for_images(count, min(height, width))
+    chosen: Any = settings.for_images(count, height, width)
     if not 0 <= chosen.mask_rate <= 1:
         raise ValueError(f"mask_rate is {chosen.mask_rate}, expected a share in [0, 1]")
     for name in _AT_LEAST_ONE:
         value = getattr(chosen, name)
-        if np.any(np.asarray(value) < 1):
+        if value is not None and np.any(np.asarray(value) < 1):
             raise ValueError(f"{name} is {value}, expected at least 1")
-    blocks = len(chosen.channels)
-    if blocks < 2 or min(height, width) >> blocks == 0:
-        raise ValueError(
-            f"got {blocks} channels for images of {height} x {width}, expected at "
-            "least 2 blocks, each of which halves the image; change channels, or "
-            "enlarge the images"
-        )
+    check_network(chosen, height, width)
     if chosen.grid is not None and (
         chosen.encoder == "patches"
         or not 1 <= chosen.grid[0] <= height
@@ -211,46 +218,28 @@ def _chosen(dataset: ImageDataset, settings: SOPSettings) -> Any:
             "copy; leave it out to take the features' own grid"
         )
     if chosen.grid is None and chosen.encoder != "patches":
-        # Finer than the features, so that groups follow the outlines of things.
-        sides = (min(s, 2 * (s >> (blocks - 1))) for s in (height, width))
-        chosen = replace(chosen, grid=tuple(sides))
+        chosen = replace(chosen, grid=usual_grid(chosen, height, width))
     if chosen.finetune == "auto":
         chosen = replace(chosen, finetune="none" if dataset.classes else "head")
     return chosen
 
 
-def _tuned(cnn: CNN, variables: Any, chosen: Any) -> tuple[str, ...]:
-    """Layers of the backbone that train along with Sum-of-Parts."""
-    if chosen.finetune == "none":
-        return ()
-    return tuple(n for n in variables["params"] if not n.startswith("conv"))
-
-
-def _cnn(dataset: ImageDataset, chosen: Any) -> CNN:
-    """The backbone's module."""
-    return CNN(
-        num_outputs=len(dataset.classes or dataset.targets),
-        channels=chosen.channels,
-        hidden=chosen.hidden,
-        depth=chosen.depth,
-        kernel=chosen.kernel,
-    )
-
-
-def _sum_of_parts(cnn: CNN, variables: Any, chosen: Any) -> SumOfParts:
+def _sum_of_parts(network: Network, variables: Any, chosen: Any) -> SumOfParts:
     """The module around a backbone."""
+    tuned = chosen.finetune != "none"
     return SumOfParts(
-        cnn_backbone(cnn, variables),
-        num_outputs=cnn.num_outputs,
+        image_backbone(network, variables),
+        num_outputs=network.num_outputs,
         num_groups=chosen.num_groups,
         keep=chosen.keep,
         heads=chosen.heads,
         mask=chosen.mask,
         scale=chosen.group_scale,
         encoder=chosen.encoder,
+        patch=chosen.vit_patch if chosen.drop_tokens else None,
         standardise=chosen.standardise,
         grid=chosen.grid,
-        finetune=_tuned(cnn, variables, chosen),
+        finetune=head_layers(network, variables) if tuned else (),
         generator_scale=chosen.generator_scale,
         selector_scale=chosen.selector_scale,
         blur=chosen.blur,
@@ -258,12 +247,12 @@ def _sum_of_parts(cnn: CNN, variables: Any, chosen: Any) -> SumOfParts:
     )
 
 
-def _grid(cnn: CNN, dataset: ImageDataset, chosen: Any) -> tuple[int, ...]:
+def _grid(network: Network, dataset: ImageDataset, chosen: Any) -> tuple[int, ...]:
     """Parts along each axis; on the way all that does not fit together is refused."""
 
     def outputs(key: jax.Array, x: np.ndarray) -> Any:
-        variables = cnn.init(key, x)
-        return _sum_of_parts(cnn, variables, chosen).init_with_output(key, x)[0]
+        variables = network.init(key, x)
+        return _sum_of_parts(network, variables, chosen).init_with_output(key, x)[0]
 
     shapes = jax.eval_shape(outputs, jax.random.key(0), dataset.training.x[:1])
     return shapes.attention.shape[2:]

@@ -9,18 +9,18 @@ from jaxtyping import Float
 
 from naejax.evaluation import log_probabilities
 from naejax.explain.groups import group_attributions
-from naejax.models.cnn import CNN
 from naejax.models.masking import PatchMasked
 from naejax.models.predict import predict
 from naejax.models.sop import SumOfParts
 from naejax.types import Numbers, SOPOutput
+from naejax.vision.networks import Network
 
 _CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
 class ImageBackbone:
-    """A trained CNN with all that is needed to use it on images.
+    """A trained CNN or ViT with all that is needed to use it on images.
 
     Attributes:
         model: the module.
@@ -32,7 +32,7 @@ class ImageBackbone:
         spread: their standard deviation; 1 for classes, (C,).
     """
 
-    model: CNN
+    model: Network
     variables: Any
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
@@ -78,6 +78,7 @@ def score_images(
 
     Example:
         >>> import jax
+        >>> from naejax.models.cnn import CNN
         >>> cnn, x = CNN(2, channels=(4, 4)), np.ones((3, 8, 8, 1), np.float32)
         >>> variables = cnn.init(jax.random.key(0), x)
         >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
@@ -113,11 +114,11 @@ def explain_images(fitted: ImageSOP, x: Float[Numbers, "N H W Ch"]) -> SOPOutput
 
     Example:
         >>> import jax
+        >>> from naejax.models.cnn import CNN, cnn_backbone
         >>> cnn, x = CNN(2, channels=(4, 4)), np.ones((3, 8, 8, 1), np.float32)
         >>> variables = cnn.init(jax.random.key(0), x)
         >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
         ...                          (0.0, 0.0), (1.0, 1.0))
-        >>> from naejax.models.cnn import cnn_backbone
         >>> model = SumOfParts(cnn_backbone(cnn, variables), 2, num_groups=2)
         >>> variables = jax.jit(model.init)(jax.random.key(0), x)
         >>> fitted = ImageSOP(model, variables, backbone)
@@ -156,11 +157,11 @@ def predict_images(
 
     Example:
         >>> import jax
+        >>> from naejax.models.cnn import CNN, cnn_backbone
         >>> cnn, x = CNN(2, channels=(4, 4)), np.ones((3, 8, 8, 1), np.float32)
         >>> variables = cnn.init(jax.random.key(0), x)
         >>> backbone = ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"), (),
         ...                          (0.0, 0.0), (1.0, 1.0))
-        >>> from naejax.models.cnn import cnn_backbone
         >>> model = SumOfParts(cnn_backbone(cnn, variables), 2, num_groups=2)
         >>> variables = jax.jit(model.init)(jax.random.key(0), x)
         >>> fitted = ImageSOP(model, variables, backbone)
@@ -196,6 +197,7 @@ def check_shape(backbone: ImageBackbone, x: Numbers) -> None:
         ValueError: if they differ in height, width or channels.
 
     Example:
+        >>> from naejax.models.cnn import CNN
         >>> backbone = ImageBackbone(CNN(2), {}, (8, 8, 1), ("a", "b"), (), (), ())
         >>> check_shape(backbone, np.zeros((5, 8, 8, 1)))
     """

@@ -7,10 +7,13 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from naejax.models.cnn import CNN, cnn_backbone
+from naejax.models.cnn import CNN
 from naejax.models.sop import SumOfParts
+from naejax.models.transformer import ACTIVATIONS
+from naejax.models.vit import ViT
 from naejax.strict_json import are_texts, is_number, is_whole
 from naejax.vision.fitted import ImageBackbone, ImageSOP
+from naejax.vision.networks import Network, image_backbone
 
 _LARGEST = 2**20
 """Of any size in a header: shapes are found by tracing, which makes some constants."""
@@ -31,6 +34,11 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_flag(value: Any) -> bool:
+    """Yes or no."""
+    return isinstance(value, bool)
+
+
 def _are_numbers(values: Any) -> bool:
     """Several finite numbers."""
     return isinstance(values, list | tuple) and all(map(is_number, values))
@@ -48,6 +56,22 @@ _CNN_FIELDS: _Fields = {
     "features": lambda value: is_whole(value, -_LARGEST),
     "negative_slope": is_number,
 }
+_VIT_FIELDS: _Fields = {
+    "num_outputs": _is_size,
+    "patch": _is_size,
+    "width": _is_size,
+    "depth": _is_size,
+    "heads": _is_size,
+    "mlp": _is_size,
+    "activation": lambda value: _is_text(value) and value in ACTIVATIONS,
+    "epsilon": is_number,
+    "qkv_bias": _is_flag,
+    "drop_zeros": _is_flag,
+}
+_NETWORKS: dict[str, tuple[type, _Fields]] = {
+    "cnn": (CNN, _CNN_FIELDS),
+    "vit": (ViT, _VIT_FIELDS),
+}
 _SOP_FIELDS: _Fields = {
     "num_groups": _is_size,
     "keep": is_number,
@@ -57,7 +81,7 @@ _SOP_FIELDS: _Fields = {
     "encoder": _is_text,
     "patch": lambda value: value is None or _is_size(value) or _are_sizes(value),
     "width": _is_size,
-    "standardise": lambda value: isinstance(value, bool),
+    "standardise": _is_flag,
     "grid": lambda value: value is None or _are_sizes(value),
     "generator_scale": is_number,
     "selector_scale": is_number,
@@ -99,7 +123,7 @@ def to_state(
     """
     backbone = fitted.backbone if isinstance(fitted, ImageSOP) else fitted
     header: dict[str, Any] = {
-        "backbone": {name: getattr(backbone.model, name) for name in _CNN_FIELDS},
+        "backbone": _network_state(backbone.model),
         **{name: getattr(backbone, name) for name in _MEANING},
     }
     arrays = _flat("backbone", backbone.variables["params"])
@@ -107,6 +131,32 @@ def to_state(
         header["model"] = {name: getattr(fitted.model, name) for name in _SOP_FIELDS}
         arrays |= _flat("params", fitted.variables["params"])
     return header, {name: np.asarray(array) for name, array in arrays.items()}
+
+
+def num_layers(header: Mapping[str, Any]) -> int:
+    """How many layers the backbone of a header has, at least.
+
+    Args:
+        header: the dict of plain values, also after a round trip through JSON.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: for settings that no backbone can have.
+
+    Example:
+        >>> cnn = CNN(2, channels=(4, 4))
+        >>> variables = cnn.init(jax.random.key(0), np.ones((1, 8, 8, 1)))
+        >>> num_layers(to_state(ImageBackbone(cnn, variables, (8, 8, 1), ("a", "b"),
+        ...                                   (), (0.0, 0.0), (1.0, 1.0)))[0])
+        3
+    """
+    _check_network(header)
+    network = _network(header)
+    if isinstance(network, ViT):
+        return network.depth
+    return network.depth * len(network.channels) + len(network.hidden)
 
 
 def state_shapes(header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -129,29 +179,29 @@ def state_shapes(header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         >>> state_shapes(header)["backbone/conv_0_0/kernel"]
         (3, 3, 1, 4)
     """
-    _check_fields(header["backbone"], _CNN_FIELDS)
+    _check_network(header)
     _check_fields({k: v for k, v in header.items() if k in _MEANING}, _MEANING)
     if "model" in header:
         _check_fields(header["model"], _SOP_FIELDS)
         # Groups run in chunks, which shapes do not depend on: one is traced faster.
         model = header["model"]
         header = {**header, "model": {**model, "chunk": model["num_groups"]}}
-    cnn = _cnn(header)
+    network = _network(header)
     outputs = len(header["classes"] or header["targets"])
-    counts = {cnn.num_outputs, len(header["centre"]), len(header["spread"])}
+    counts = {network.num_outputs, len(header["centre"]), len(header["spread"])}
     if counts != {outputs}:
         raise ValueError(
-            f"the header names {outputs} outputs, the backbone has {cnn.num_outputs}: "
-            "save the model again"
+            f"the header names {outputs} outputs, the backbone has "
+            f"{network.num_outputs}: save the model again"
         )
     if min(header["spread"]) <= 0:
         raise ValueError("the spread of an output is not positive: train again")
 
     def init(key: jax.Array, x: np.ndarray) -> dict[str, Any]:
-        variables = cnn.init(key, x)
+        variables = network.init(key, x)
         shapes = {"backbone": variables["params"]}
         if "model" in header:
-            shapes["params"] = _sop(header, cnn, variables).init(key, x)["params"]
+            shapes["params"] = _sop(header, network, variables).init(key, x)["params"]
         return shapes
 
     x = np.broadcast_to(np.float32(0), (1, *header["shape"]))
@@ -183,7 +233,7 @@ def from_state(
     tree = traverse_util.unflatten_dict(dict(arrays), sep="/")
     height, width, channels = header["shape"]
     backbone = ImageBackbone(
-        model=_cnn(header),
+        model=_network(header),
         variables={"params": tree["backbone"]},
         shape=(height, width, channels),
         classes=tuple(header["classes"]),
@@ -216,16 +266,36 @@ def _flat(prefix: str, params: Any) -> dict[str, Any]:
     return traverse_util.flatten_dict({prefix: params}, sep="/")
 
 
-def _cnn(header: Mapping[str, Any]) -> CNN:
+def _network_state(network: Network) -> dict[str, Any]:
+    """The backbone's kind and its attributes."""
+    kind = next(k for k, (module, _) in _NETWORKS.items() if type(network) is module)
+    return {"kind": kind, **{n: getattr(network, n) for n in _NETWORKS[kind][1]}}
+
+
+def _check_network(header: Mapping[str, Any]) -> None:
+    """Refuses what no backbone has."""
+    values = dict(header["backbone"])
+    kind = values.pop("kind", "cnn")  # older files hold nothing but CNNs
+    if kind not in _NETWORKS:
+        raise ValueError(
+            f"the backbone is a {kind!r}, expected one of {', '.join(_NETWORKS)}: "
+            "install a newer naejax"
+        )
+    _check_fields(values, _NETWORKS[kind][1])
+
+
+def _network(header: Mapping[str, Any]) -> Network:
     """The backbone's module."""
-    return CNN(**{name: _plain(header["backbone"][name]) for name in _CNN_FIELDS})
+    values = {name: _plain(value) for name, value in header["backbone"].items()}
+    module, _ = _NETWORKS[values.pop("kind", "cnn")]
+    return module(**values)
 
 
-def _sop(header: Mapping[str, Any], cnn: CNN, variables: Any) -> SumOfParts:
+def _sop(header: Mapping[str, Any], network: Network, variables: Any) -> SumOfParts:
     """The module around it."""
     options = {name: _plain(header["model"][name]) for name in _SOP_FIELDS}
     return SumOfParts(
-        cnn_backbone(cnn, variables), num_outputs=cnn.num_outputs, **options
+        image_backbone(network, variables), num_outputs=network.num_outputs, **options
     )
 
 
