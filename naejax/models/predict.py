@@ -35,7 +35,8 @@ def predict(
         model: a module whose ``apply`` returns a NamedTuple of arrays.
         variables: its variables.
         x: rows, (N, F), or examples (N, H, W, channels), (N, L, ...).
-        chunk_rows: rows per chunk; None: the model's own ``chunk_rows``, else 512.
+        chunk_rows: rows per chunk, of tables rounded up to a multiple of 16; None: the
+            model's own ``chunk_rows``, else 512.
 
     Returns:
         The model's output for the N rows, as numpy arrays.
@@ -132,6 +133,9 @@ def _map_rows(
         )
     if chunk_rows is None:
         chunk_rows = getattr(model, "chunk_rows", 512)
+    if x.ndim == 2:
+        # CPUs work on up to 16 floats at once, and sum what is left over in other ways.
+        chunk_rows += -chunk_rows % 16
     chunks = []
     for start in range(0, len(x), chunk_rows):
         rows = x[start : start + chunk_rows]
