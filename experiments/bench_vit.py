@@ -1,9 +1,8 @@
 """Sum-of-Parts on a ViT-B/16: dropped patches, memory, and the public PyTorch code.
 
-Command: python experiments/bench_vit.py [--reference CHECKOUT] [--publish]
-Time: about 5 minutes on two cores; 10 with --reference.
-Score: patches that are not computed save about two thirds of the time when a fifth is
-kept; memory grows with the chunk and not with the groups.
+Command: python experiments/bench_vit.py [--reference CHECKOUT] [--out FOLDER]
+Time: not measured on a quiet machine; --quick 40 seconds.
+Score: not measured yet at full size.
 
 20 groups of a fifth of the patches each, 4 images of 224 x 224, random weights, a
 frozen backbone whose own features make the groups. --reference takes a checkout of the
@@ -128,6 +127,8 @@ def main():
     parser = make_parser(__doc__)
     parser.add_argument("--reference", help="checkout of the authors' exlib")
     options = parser.parse_args()
+    if options.publish:
+        parser.error("got --publish, but README.md has no place for it; use --out")
     vit, side, repeats = ViT(OUTPUTS), SIDE, 3
     if options.quick:
         vit = ViT(OUTPUTS, width=48, depth=2, heads=2, mlp=96)

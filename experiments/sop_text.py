@@ -1,8 +1,10 @@
 """Sum-of-Parts on texts whose label takes two phrases far apart.
 
-Command: python experiments/sop_text.py [--publish | --out FOLDER] [--quick]
-Time: TIME
-Score: SCORE
+Command: python experiments/sop_text.py [--out FOLDER] [--quick]
+Time: not measured on a quiet machine: about 10 minutes for each of 3 seeds; --quick
+    half a minute.
+Score: on one seed and half of the texts the backbone had an accuracy of 1.00,
+    Sum-of-Parts 0.97, and the IoU of its groups with the phrases was 0.55.
 
 Texts of made-up words (`naejax.data.make_synthetic_texts`) hold two phrases, each of
 one of two kinds; the label says whether the kinds agree, so that neither phrase alone
@@ -64,7 +66,7 @@ def load(seed, quick):
 
 def train(arrays, vocabulary, seed, quick):
     """A backbone, then Sum-of-Parts around it."""
-    width, depth, epochs, groups_epochs = (8, 1, 1, 1) if quick else (64, 2, 20, 8)
+    width, depth, epochs, groups_epochs = (8, 1, 1, 1) if quick else (64, 2, 12, 12)
     training, validation = (arrays[name] for name in ("training", "validation"))
     bert = BERT(
         len(training.classes),
@@ -84,6 +86,8 @@ def train(arrays, vocabulary, seed, quick):
     }
     masked = PartMasked(bert, rate=0.25)
     variables = jax.jit(masked.init)(jax.random.key(seed), training.x[:1])
+    # BERT's initial values suit its width of 768; so few numbers need larger ones.
+    variables = jax.tree.map(lambda a: 5 * a if a.ndim > 1 else a, variables)
     result = naejax.fit(
         masked, variables, (training.x, training.label), epochs=epochs, **how
     )
@@ -95,13 +99,15 @@ def train(arrays, vocabulary, seed, quick):
         num_groups=8,
         keep=KEEP,
         encoder="shared",
+        # Queries of filler words, too, find the phrases by what all words share.
+        standardise=False,
+        generator_scale=0.1,
         num_parts=training.num_parts,
         chunk=256,
     )
     variables = jax.jit(model.init)(jax.random.key(seed), training.x[:1])
-    result = naejax.fit(
-        model, variables, (training.x, training.label), epochs=groups_epochs, **how
-    )
+    how |= {"epochs": groups_epochs, "optimizer": 3e-3}
+    result = naejax.fit(model, variables, (training.x, training.label), **how)
     return TextSOP(model, result.variables, backbone, training.classes)
 
 
@@ -122,6 +128,8 @@ def draw(fitted, texts, count=4):
 def main():
     parser = make_parser(__doc__, seeds=3)
     options = parser.parse_args()
+    if options.publish:
+        parser.error("got --publish, but README.md has no place for it; use --out")
     seeds = 1 if options.quick else options.seeds
     found, pictures = [], []
     for seed in range(seeds):
