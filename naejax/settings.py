@@ -160,6 +160,7 @@ class SOPOptions:
         generator_scale: factor of the group generator's scores.
         selector_scale: factor of the selector's scores; smaller uses more groups.
         blur: steps of the Gaussian blur of the generator's scores, odd; 1 is none.
+            None: 5, and with dropped tokens 1, since patches are coarse as they are.
         blur_sigma: its standard deviation in parts.
         coverage: penalty on parts that no group attends to.
         diversity: penalty on groups that are alike.
@@ -196,7 +197,7 @@ class SOPOptions:
     grid: tuple[int, int] | None = None
     generator_scale: float = 0.05
     selector_scale: float = 0.3
-    blur: int = 5
+    blur: int | None = None
     blur_sigma: float = 1.0
     coverage: float = 0.0
     diversity: float = 0.0
@@ -263,6 +264,7 @@ class SOPSettings(SOPOptions, SharedSettings):
         slower = 2 if self.network == "vit" else 1
         chosen: dict[str, Any] = {
             "epochs": int(np.clip(30_000 // rows, 3, 30)),
+            "blur": 1 if self.drop_tokens else 5,
             "backbone_epochs": slower * int(np.clip(120_000 // rows, 5, 60)),
             "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 16, 32)),
         }

@@ -190,7 +190,8 @@ def test_settings_leave_nothing_open_and_keep_what_was_given():
         assert left == ["grid", "backbone", *of_vit]
     own = SOPSettings(epochs=7, channels=(3, 3), hidden=(5,), batch_size=9, patience=4)
     chosen = own.for_images(200, 32)
-    assert dataclasses.replace(chosen, backbone_epochs=None) == own
+    assert chosen.blur == 5 and chosen.backbone_epochs == 60
+    assert dataclasses.replace(chosen, blur=None, backbone_epochs=None) == own
 
 
 def test_every_setting_reaches_the_model():
