@@ -61,7 +61,7 @@ def class_numbers(y: Any, classes: Sequence[str]) -> np.ndarray | None:
     unknown = names[~np.isin(names, classes)]
     if len(unknown):
         raise ValueError(
-            f"y holds {unknown[0]!r}, expected names among the classes "
+            f"y holds {str(unknown[0])!r}, expected names among the classes "
             f"{', '.join(classes[:12])}, or their indices"
         )
     return np.array([classes.index(name) for name in names])

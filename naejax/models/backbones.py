@@ -112,12 +112,12 @@ def from_linen(
     )
 
 
-def from_nnx(module: nnx.Module, class_weights: Numbers | None = None) -> Backbone:
+def from_nnx(module: Any, class_weights: Numbers | None = None) -> Backbone:
     """A backbone from a Flax NNX module, as it is in evaluation.
 
     Args:
-        module: its call returns what `from_function` says; it is split, and left as it
-            is.
+        module: an `nnx.Module`; its call returns what `from_function` says; it is
+            split, and left as it is.
         class_weights: weights of the last layer, (C, D).
 
     Returns:
