@@ -72,8 +72,8 @@ def test_train_prints_schema_and_scores(again):
         "constant",
     ):
         assert words in printed
-    # Into a file, the progress bar is one line at the end.
-    assert bars.count("2/2") == 1 and bars.count("\n") == 1 and "\r" not in bars
+    # Into a file, the progress bar is a few lines, not one that changes.
+    assert bars.count("2/2") == 1 and bars.count("\n") <= 2 and "\r" not in bars
 
 
 def test_predict_writes_parts_that_add_up(run, homes, tmp_path):

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Shaped
 
 from naejax.models.bert import BERT
 from naejax.models.masking import Prediction
@@ -39,7 +39,7 @@ class PartMasked(nn.Module):
     rate: float = 0.5
     removal: str = "attention"
 
-    def __call__(self, x: Float[Numbers, "B L 4"], train: bool = False) -> Prediction:
+    def __call__(self, x: Shaped[Numbers, "B L 4"], train: bool = False) -> Prediction:
         """Scores texts ``x``; draws masks (rng ``dropout``) in training."""
         mask = None
         if train and self.rate > 0:
@@ -48,7 +48,7 @@ class PartMasked(nn.Module):
 
 
 def draw_parts(
-    key: jax.Array, x: Float[Numbers, "B L 4"], rate: float
+    key: jax.Array, x: Shaped[Numbers, "B L 4"], rate: float
 ) -> Bool[Array, "B L"]:
     """Which tokens stay when random parts of some texts are removed; see `PartMasked`.
 

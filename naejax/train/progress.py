@@ -10,7 +10,7 @@ from tqdm import tqdm as TextBar
 
 from naejax.train.step import TrainState
 
-_SECONDS = 60.0
+_FIRST, _SECONDS = 2.0, 60.0
 
 
 class Progress(NamedTuple):
@@ -42,7 +42,7 @@ class Progress(NamedTuple):
 def progress_bar(epochs: int, *, silent: bool) -> Any:
     """A bar that fits the place: a terminal, a notebook, or one without widgets.
 
-    In a file it is a line a minute, and one at the end.
+    In a file it is a line soon, one a minute, and one at the end.
 
     Args:
         epochs: its length.
@@ -65,16 +65,16 @@ def progress_bar(epochs: int, *, silent: bool) -> Any:
 
 
 class _Lines(TextBar):
-    """A bar for files: a line a minute, and the last one."""
+    """A bar for files: a line soon, one a minute, and the last one."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._written = time.monotonic()
+        self._next = time.monotonic() + _FIRST
         super().__init__(*args, **options)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Writes a line when a minute has passed, or the bar is being closed."""
+        """Writes a line when it is time, or the bar is being closed."""
         if self.disable:
             self.fp.write(str(self))
-        elif time.monotonic() - self._written >= _SECONDS:
-            self._written = time.monotonic()
+        elif 0 < self.n < self.total and time.monotonic() >= self._next:
+            self._next = time.monotonic() + _SECONDS
             self.fp.write(f"{self}\n")
