@@ -33,6 +33,7 @@ def test_nothing_is_removed_in_prediction():
         BERT(2, vocabulary=9, width=8, depth=1, heads=2, mlp=8), rate=1.0
     )
     variables = jax.jit(model.init)(jax.random.key(0), X[:2])
+    variables = jax.tree.map(lambda a: 20 * a, variables)
     plain = model.model.apply(
         {"params": variables["params"]["model"]}, X[:2, :, 0].astype(int), None,
         X[:2, :, PRESENT],
