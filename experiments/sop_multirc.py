@@ -35,7 +35,11 @@ def mock():
     size = tokenizer.get_vocab_size()
     bert = BERT(2, vocabulary=size, width=8, depth=2, heads=2, mlp=16, positions=64)
     arrays = [data.tokenize_texts(one, tokenizer, length=64) for one in texts]
-    return arrays, bert, jax.jit(bert.init)(jax.random.key(0), arrays[0].x[:1, :, 0])
+    return (
+        arrays,
+        bert,
+        jax.jit(bert.init)(jax.random.key(0), arrays[0].x[:1, :, 0].astype(int)),
+    )
 
 
 def read(options):
