@@ -1,6 +1,7 @@
 """Strict settings for every test: fake devices, no silent broadcasting."""
 
 import csv
+import fcntl
 import os
 import signal
 
@@ -15,12 +16,13 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the many small programs of the quick tests without optimising them.
+    """Compile the many small programs without optimising them, in child processes too.
 
-    The slow tests run what users run. Old JAX compiles three times faster with its
-    older code generator; new JAX has one generator only, and refuses the flag.
+    Tests marked optimised run what users run. Old JAX compiles three times faster with
+    its older code generator; new JAX has one generator only, and refuses the flag.
     """
-    if config.option.markexpr == "not slow":
+    if config.option.markexpr.startswith(("slow", "not slow")):
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
         jax.config.update("jax_disable_most_optimizations", True)
         if jax.__version_info__ < (0, 11):
             flags = os.environ.get("XLA_FLAGS", "")
@@ -35,6 +37,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def key() -> jax.Array:
     """A fixed random key: a failure today is a failure tomorrow."""
     return jax.random.key(0)
+
+
+def made_once(tmp_path_factory, name, make):
+    """The path that make(path) writes, once for all processes that run tests."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    path = shared / name
+    with open(shared / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            make(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -60,11 +75,11 @@ def run(homes, tmp_path_factory):
     """A run trained from that CSV."""
     from naejax.cli import main
 
-    out = tmp_path_factory.mktemp("runs") / "homes"
-    words = ["train", "--data", homes, "--target", "price", "--out", out]
-    words += ["--epochs", "2", "--num-experts", "4", "--hidden", "8"]
-    main([str(word) for word in words])
-    return out
+    words = ["train", "--data", homes, "--target", "price"]
+    words += ["--epochs", "2", "--num-experts", "4", "--hidden", "8", "--out"]
+    return made_once(
+        tmp_path_factory, "homes", lambda out: main([str(w) for w in [*words, out]])
+    )
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +99,9 @@ def sop_run(drawn, tmp_path_factory):
     """A run trained from those images."""
     from naejax.cli import main
 
-    out = tmp_path_factory.mktemp("runs") / "drawn"
-    words = ["train", "--model", "sop", "--data", drawn, "--out", out]
-    words += ["--epochs", "1", "--backbone-epochs", "2", "--num-groups", "6"]
-    words += ["--channels", "4", "8", "--hidden", "8", "--keep", "0.25"]
-    main([str(word) for word in words])
-    return out
+    words = ["train", "--model", "sop", "--data", drawn, "--epochs", "1"]
+    words += ["--backbone-epochs", "2", "--num-groups", "6", "--channels", "4", "8"]
+    words += ["--hidden", "8", "--keep", "0.25", "--out"]
+    return made_once(
+        tmp_path_factory, "drawn", lambda out: main([str(w) for w in [*words, out]])
+    )

@@ -115,7 +115,7 @@ def test_diversity_by_hand(baseline):
 
 def test_one_linear_expert_predicts_a_row_of_ime(baseline):
     method = baseline("ime").ime(num_experts=3, hidden=(8,))
-    params = method.init(jax.random.key(0), X[:1])
+    params = jax.jit(method.init)(jax.random.key(0), X[:1])
     experts = params["params"]["experts"]
     each = X @ np.asarray(experts["kernel"]) + np.asarray(experts["bias"])
     gate = {"params": {"gate": {**params["params"]["gate"]}, "experts": experts}}
@@ -129,7 +129,9 @@ def test_one_linear_expert_predicts_a_row_of_ime(baseline):
     assert (np.abs(found[:, None] - each).min(axis=1) < 1e-5).all()
     assert 1 <= method.note(params, X) <= 3
     # Once the experts are fixed, only the gate moves.
-    gradient = jax.grad(method.losses[1])(params, X, Y, jax.random.key(1))["params"]
+    gradient = jax.jit(jax.grad(method.losses[1]))(params, X, Y, jax.random.key(1))[
+        "params"
+    ]
     assert all((g == 0).all() for g in jax.tree.leaves(gradient["experts"]))
     assert any((g != 0).any() for g in jax.tree.leaves(gradient["gate"]))
 
@@ -144,7 +146,7 @@ def with_mask(params, mask):
 
 def test_feature_gating_is_the_mean_of_the_columns_it_uses(baseline):
     method = baseline("feature_gating").feature_gating((8,))
-    params = method.init(jax.random.key(0), X)
+    params = jax.jit(method.init)(jax.random.key(0), X)
     none, first, third, both = (
         method.predict(with_mask(params, mask), X)
         for mask in ([0] * 4, [1, 0, 0, 0], [0, 0, 1, 0], [1, 0, 1, 0])
@@ -156,7 +158,7 @@ def test_feature_gating_is_the_mean_of_the_columns_it_uses(baseline):
 
 def test_its_noise_is_for_training_alone(baseline):
     model = baseline("feature_gating").FeatureGating((8,))
-    params = model.init(jax.random.key(0), X)
+    params = jax.jit(model.init)(jax.random.key(0), X)
     prediction, mask = model.apply(params, X)
     assert set(np.unique(mask)) == {0.0, 1.0}
     assert np.array_equal(prediction, model.apply(params, X)[0])
@@ -166,8 +168,10 @@ def test_its_noise_is_for_training_alone(baseline):
 
 def test_its_mask_learns_though_it_is_cut(baseline):
     method = baseline("feature_gating").feature_gating((8,))
-    params = method.init(jax.random.key(0), X)
-    gradient = jax.grad(method.losses[0])(params, X, Y, jax.random.key(1))["params"]
+    params = jax.jit(method.init)(jax.random.key(0), X)
+    gradient = jax.jit(jax.grad(method.losses[0]))(params, X, Y, jax.random.key(1))[
+        "params"
+    ]
     assert np.abs(gradient["MLP_0"]["Dense_0"]["kernel"]).max() > 0
 
 
@@ -175,7 +179,7 @@ def test_networks_of_groups_see_their_columns_only(baseline):
     routing = baseline("group_routing")
     masks = ((1.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), (0.0, 0.0, 0.0, 1.0))
     model = routing.GroupRouting(masks, 2, (8,))
-    params = model.init(jax.random.key(0), X)
+    params = jax.jit(model.init)(jax.random.key(0), X)
     _, weights = model.apply(params, X)
     assert ((np.asarray(weights) > 0).sum(axis=1) == 2).all()
     assert (weights.sum(axis=1) <= 1 + 1e-6).all()
@@ -191,16 +195,17 @@ def test_networks_of_groups_see_their_columns_only(baseline):
 
 def test_what_one_reads_off_nae_is_the_width_of_its_ranges(baseline):
     method = baseline("nam").nae(0.0, num_experts=2, hidden=(8,))
-    params = method.init(jax.random.key(0), X)
-    experts = NAE(num_experts=2, hidden=(8,)).apply(params, X).experts
+    params = jax.jit(method.init)(jax.random.key(0), X)
+    experts = jax.jit(NAE(num_experts=2, hidden=(8,)).apply)(params, X).experts
     by_hand = np.abs(experts[:, :, 0] - experts[:, :, 1]).mean()
     assert method.note(params, X) == pytest.approx(by_hand, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_nam_is_additive_and_nae_is_not(baseline):
     nam = baseline("nam")
     for method, is_additive in ((nam.nam(hidden=(8,)), True), (nam.nae(0.0), False)):
-        params = method.init(jax.random.key(0), X)
+        params = jax.jit(method.init)(jax.random.key(0), X)
         a, b = X[:32], X[32:]
         mixed = np.concatenate([a[:, :2], b[:, 2:]], axis=1)
         crossed = np.concatenate([b[:, :2], a[:, 2:]], axis=1)

@@ -191,7 +191,7 @@ print(sum("cache_hits" in name for name in hits))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_the_next_process_finds_them_and_computes_the_same(tmp_path, monkeypatch):
     # What the other tests start keeps nothing.
     monkeypatch.delenv("JAX_ENABLE_COMPILATION_CACHE")

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from small_tables import LABELS, MORE, SMALL, X, Y
+from tiers import first_quick
 
 from naejax.estimators import NAEClassifier, NAERegressor
 
@@ -144,7 +145,7 @@ def test_names_with_spaces_and_the_name_of_the_target():
     assert regressor().fit(X, Y).fitted_.encoder.schema.target.name == "target"
 
 
-@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("make", first_quick([pd.DataFrame, pl.DataFrame]))
 def test_columns_of_every_kind(mixed, make):
     y = np.where(mixed["city"] == "Oslo", 5.0, 0.0) + mixed["flag"]
     model = regressor(epochs=60, num_knots=4, categorical_features=["count"])

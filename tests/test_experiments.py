@@ -146,6 +146,7 @@ def test_tasks_know_their_truth(module, name, additive, pairs):
     assert 1 - rest[0] / 1000 / task.signal.var() < task.ceiling + 0.02
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_members(module):
     """The mean of the signal, in place of a model, explains nothing of it."""
     import jax

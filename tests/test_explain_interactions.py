@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiers import first_quick
 
 from naejax import NAE, NAEEnsemble
 from naejax.explain import context as context_module
@@ -67,7 +68,7 @@ def brute_force(model, variables, x, background, features, draws, seed):
     return np.stack(effects, axis=2)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", first_quick(MODELS, 2))
 def test_effects_are_those_of_full_passes(name, key, monkeypatch):
     model, features = MODELS[name], (3, 0, 2) if name == "context" else range(F)
     variables = variables_of(model, key)
@@ -84,7 +85,7 @@ def test_effects_are_those_of_full_passes(name, key, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "feature"), [*((name, 2) for name in MODELS), ("monotone", 1)]
+    ("name", "feature"), first_quick([("monotone", 1), *((n, 2) for n in MODELS)], 3)
 )
 def test_curves_are_those_of_full_passes(name, feature, key, monkeypatch):
     model = MODELS[name]

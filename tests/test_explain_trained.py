@@ -24,7 +24,7 @@ from naejax.explain import (
 )
 from naejax.train.population import fit_population
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.optimised
 OPTIONS = {"epochs": 30, "batch_size": 128, "progress": False}
 
 

@@ -114,6 +114,7 @@ def test_the_other_family_is_refused_too():
         fit(model, variables, (x, np.ones(8)), penalties={"diversity": 1.0})
 
 
+@pytest.mark.slow
 def test_training_with_them_leaves_no_part_out_and_no_group_twice():
     """A task that one part decides: alone, all groups flock to it."""
     rng = np.random.default_rng(0)

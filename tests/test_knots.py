@@ -75,21 +75,23 @@ def test_knots_do_nothing_before_training_and_then_make_jumps():
     x = jnp.linspace(-2, 2, 5)[:, None]
     model = NAE(num_experts=2, hidden=(4,), num_knots=5)
     plain = NAE(num_experts=2, hidden=(4,))
-    variables = place_knots(model.init(jax.random.key(0), x), x)
+    variables = place_knots(jax.jit(model.init)(jax.random.key(0), x), x)
     params = variables["params"]
     encoder = params["features"]["encoder"]
     assert not encoder["hats"]["kernel"].any()
     without = {k: v for k, v in encoder.items() if k != "hats"}
     bare = {"params": params | {"features": params["features"] | {"encoder": without}}}
-    expected = plain.apply(bare, x).prediction
-    np.testing.assert_array_equal(model.apply(variables, x).prediction, expected)
+    expected = jax.jit(plain.apply)(bare, x).prediction
+    apply = jax.jit(model.apply)
+    np.testing.assert_array_equal(apply(variables, x).prediction, expected)
     kernel = encoder["hats"]["kernel"].at[0, 2].set(jnp.arange(4.0))
     encoder = encoder | {"hats": {"kernel": kernel}}
     moved = params | {"features": params["features"] | {"encoder": encoder}}
-    changed = model.apply(variables | {"params": moved}, x).prediction != expected
+    changed = apply(variables | {"params": moved}, x).prediction != expected
     assert changed[:, 0].tolist() == [False, False, True, False, False]
 
 
+@pytest.mark.slow
 def test_training_leaves_the_knots_where_they_are():
     from naejax import fit
 

@@ -161,7 +161,7 @@ print(estimate_memory(model, (x, x[:, 0]), **options).total / taken)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_estimate_for_1000_features_is_the_measured_peak():
     command = [sys.executable, "-c", MEASURE, "512", "1000", "256"]

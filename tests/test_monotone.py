@@ -27,9 +27,9 @@ def wild_model(gate, rank, seed):
         monotone=SIGNS,
     )
     x = rng.normal(size=(64, 3)).astype(np.float32)
-    variables = place_knots(model.init(jax.random.key(seed), x), x)
+    variables = place_knots(jax.jit(model.init)(jax.random.key(seed), x), x)
     params = jax.tree.map(
-        lambda a: jnp.asarray(rng.normal(0, 2, a.shape), a.dtype), variables["params"]
+        lambda a: rng.normal(0, 2, a.shape).astype(a.dtype), variables["params"]
     )
     return model, {**variables, "params": params}, rng
 
@@ -71,7 +71,7 @@ def test_a_monotone_contribution_still_depends_on_the_context():
     model, variables, rng = wild_model("context", None, seed=1)
     x = rng.normal(size=(200, 3)).astype(np.float32)
     x[:, 0] = 0.3
-    output = model.apply(variables, x)
+    output = jax.jit(model.apply)(variables, x)
     assert np.ptp(output.contributions[:, 0, 0]) > 0.1
     lower, upper = contribution_range(output)
     assert (lower <= output.contributions + 1e-4).all()
@@ -89,6 +89,7 @@ def test_all_features_monotone_and_missing_values():
     np.testing.assert_allclose(output.gates, 1 / 3, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_fitted_table_is_monotone_in_the_unit_of_its_columns():
     rng = np.random.default_rng(0)
     income, age, city = (

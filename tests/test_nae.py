@@ -6,13 +6,21 @@ import jaxtyping
 import numpy as np
 import pytest
 from flax import nnx
+from tiers import first_quick
 
 from naejax import NAE, contribution_range, predict
 from naejax.models.gates import GATES
 
 SEEDS = range(2)
 BATTERY = [
-    pytest.param(gate, rank, outputs, seed, id=f"{gate}-rank{rank}-C{outputs}-{seed}")
+    pytest.param(
+        gate,
+        rank,
+        outputs,
+        seed,
+        id=f"{gate}-rank{rank}-C{outputs}-{seed}",
+        marks=[pytest.mark.slow] * (outputs == 1),
+    )
     for gate in GATES
     for rank in ((None, 3) if gate in ("context", "equal") else (None,))
     for outputs in (1, 3)
@@ -204,7 +212,7 @@ def test_gradients_are_finite_and_match_finite_differences(gate, rank, outputs, 
     np.testing.assert_allclose(along, difference, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("gate", first_quick(GATES))
 def test_one_row_one_feature_works(gate):
     model = NAE(num_experts=4, hidden=(8,), gate=gate)
     out, _ = jax.jit(model.init_with_output)(jax.random.key(0), jnp.ones((1, 1)))

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from report_contract import check_table
+from tiers import first_quick
 
 from naejax.data import infer_schema
 from naejax.models.nae import contribution_range
@@ -49,7 +50,9 @@ def fit(columns, target, settings=SMALL):
     )
 
 
-@pytest.fixture(scope="module", params=["regression", "binary", "multiclass"])
+@pytest.fixture(
+    scope="module", params=first_quick(["multiclass", "regression", "binary"], 2)
+)
 def case(request):
     """A model of each kind, its rows and its report; the first is an ensemble."""
     kind = request.param

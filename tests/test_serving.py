@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from flax import traverse_util
+from tiers import first_quick
 
 import naejax
 from naejax import NAERegressor, table_file
@@ -101,7 +102,7 @@ CASES |= {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", first_quick(reversed(CASES), 8))
 def test_numbers_are_those_of_the_model(name):
     kind, fields = CASES[name]
     fitted, columns = make_model(kind, **fields)
@@ -202,7 +203,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("members", [None, 1, 2, 3])
+@pytest.mark.parametrize("members", first_quick([2, None, 1, 3]))
 def test_shapes_are_those_that_init_gives(members):
     for fields in (f for f in SHAPES if f["members"] == members):
         rest = {name: value for name, value in fields.items() if name != "members"}

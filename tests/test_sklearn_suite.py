@@ -46,6 +46,7 @@ def expected_failures(estimator):
     return {WEIGHTS: "minibatches: a row of weight 2 is not a row that comes twice"}
 
 
+@pytest.mark.slow
 @parametrize_with_checks(
     # The gate makes prediction hard to repeat bitwise; it is the same in both.
     [NAERegressor(**SETTINGS), NAEClassifier(**SETTINGS, gate="none")],

@@ -13,7 +13,7 @@ from naejax.models.masking import masked_scores
 from naejax.models.sop import SumOfParts
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_memory_is_bounded_by_the_chunk():
     """Five times the groups need hardly more temporary memory than their results."""
     cnn, x = cosmogrid_cnn(), jnp.ones((2, 66, 66, 1))

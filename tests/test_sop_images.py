@@ -156,6 +156,7 @@ def regression():
     return fitted(("u", "v"), values=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regression"])
 def test_all_methods_are_judged_alike(module, request, monkeypatch, key, kind):
     sop, images = request.getfixturevalue(kind)

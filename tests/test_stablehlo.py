@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 from test_serving import make_model
+from tiers import first_quick
 
 import naejax
 from naejax import stablehlo
@@ -28,7 +29,7 @@ def load(path):
     return jax.export.deserialize(bytearray(path.read_bytes()))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", first_quick(CASES))
 def test_programs_give_the_numbers_of_the_model(name, tmp_path):
     kind, fields = CASES[name]
     fitted, columns = make_model(kind, **fields)

@@ -86,6 +86,7 @@ def test_a_level_that_only_test_rows_have_changes_nothing(module):
     assert found == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_classes", [False, True])
 def test_every_model_is_built_and_scored(module, has_classes):
     models = module("table_models")

@@ -34,12 +34,13 @@ def test_nothing_is_removed_in_prediction():
     )
     variables = jax.jit(model.init)(jax.random.key(0), X[:2])
     variables = jax.tree.map(lambda a: 20 * a, variables)
-    plain = model.model.apply(
+    plain = jax.jit(model.model.apply)(
         {"params": variables["params"]["model"]}, X[:2, :, 0].astype(int), None,
         X[:2, :, PRESENT],
     ).scores  # fmt: skip
-    found = model.apply(variables, X[:2]).prediction
+    apply = jax.jit(model.apply, static_argnames="train")
+    found = apply(variables, X[:2]).prediction
     np.testing.assert_allclose(found, plain, atol=1e-6)
     rngs = {"dropout": jax.random.key(1)}
-    masked = model.apply(variables, X[:2], train=True, rngs=rngs).prediction
+    masked = apply(variables, X[:2], train=True, rngs=rngs).prediction
     assert np.abs(masked - plain).max() > 1e-5

@@ -20,7 +20,7 @@ def additivity(contributions: np.ndarray, x: np.ndarray, bins: int = 20) -> floa
     return float(np.mean(shares))
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_more_penalty_less_expert_variance_more_additivity():
     data = make_synthetic("multimodal", rows=2000, seed=0)
     x, y = data.x.astype(np.float32), (data.y / data.y.std()).astype(np.float32)
@@ -55,7 +55,7 @@ def test_more_penalty_less_expert_variance_more_additivity():
     assert errors[:, -1].min() > 3 * errors[:, 0].max(), errors
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_default_model_predicts_the_same_row_bitwise_the_same():
     """With the compiler's optimisations on, at the default architecture."""
     rng = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def test_default_model_predicts_the_same_row_bitwise_the_same():
         assert (alone.prediction[0] == whole.prediction[row]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_same_seed_is_bitwise_the_same_with_optimisations():
     data = make_synthetic("friedman1", rows=1000, seed=0)
     x, y = data.x.astype(np.float32), (data.y / data.y.std()).astype(np.float32)

@@ -49,7 +49,7 @@ def test_small_models_compute_what_transformers_computes(case, tmp_path):
     hold_to_golden(case, write(tmp_path, CONFIGS[case], state_of(case)))
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize("case", ["vit_base", "bert_base"])
 def test_base_models_compute_what_transformers_computes(case, tmp_path):
     hold_to_golden(case, write(tmp_path, CONFIGS[case], state_of(case)))

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 from flax import traverse_util
+from tiers import first_quick
 
 from naejax import artifact
 from naejax.data import ImageDataset, Images, make_shapes
@@ -217,7 +218,7 @@ def finetuned():
     return fitted
 
 
-@pytest.mark.parametrize("kind", ["classifier", "regressor", "finetuned"])
+@pytest.mark.parametrize("kind", first_quick(["finetuned", "classifier", "regressor"]))
 def test_saved_models_predict_bitwise_the_same(kind, images, request, tmp_path):
     fitted, path = request.getfixturevalue(kind), tmp_path / "model"
     artifact.save(path, fitted)

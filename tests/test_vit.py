@@ -163,7 +163,7 @@ def test_bias_of_an_empty_example_is_finite():
     assert np.allclose(value, -np.log(4)) and (gradient == 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_learns_from_nothing():
     """Where the bright patch is: a matter of positions and contents both."""
     rng = np.random.default_rng(5)

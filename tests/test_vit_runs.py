@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from test_sop_cli_errors import fails
 from test_vision import edit
+from tiers import first_quick
 
 import naejax
 from naejax import artifact
@@ -67,7 +68,7 @@ def wrap(drop):
     return ImageSOP(sop, variables, backbone)
 
 
-@pytest.mark.parametrize("count", [1, 3, 6])
+@pytest.mark.parametrize("count", first_quick([3, 1, 6]))
 def test_zeroed_patches_are_as_good_as_gone(x, count):
     model, variables = vit(True)
     backbone = vit_backbone(model, variables, drop_tokens=True)
@@ -103,7 +104,7 @@ def test_groups_score_alike_dropped_and_zeroed(x):
         np.testing.assert_allclose(dropped, zeroed, atol=1e-5)
 
 
-@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize("drop", first_quick([True, False]))
 def test_saved_models_predict_bitwise_the_same(drop, x, tmp_path):
     fitted, path = wrap(drop), tmp_path / "model"
     naejax.save(path, fitted)
@@ -203,6 +204,7 @@ def vit_run(blinks, tmp_path_factory):
     return out, train("--data", blinks, "--out", out, *words)
 
 
+@pytest.mark.slow
 def test_train_takes_a_vit(vit_run, blinks, tmp_path):
     run, printed = vit_run
     assert "training the backbone, a ViT" in printed
@@ -312,7 +314,7 @@ def test_every_way_of_sum_of_parts_fits_a_vit(options):
     assert grid == own
 
 
-@pytest.mark.slow
+@pytest.mark.optimised
 def test_a_vit_learns_digits_and_sum_of_parts_follows():
     """Measured: 0.978 and 0.860 of the test images; chance is 0.1."""
     digits = load_images("digits")
