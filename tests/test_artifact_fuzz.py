@@ -15,6 +15,8 @@ from test_artifact import rebuilt
 import naejax
 from naejax.serving import to_numpy_predictor
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = Path(__file__).parent / "golden" / "format1"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.safetensors"))
 IMAGES = ("backbone", "sop")

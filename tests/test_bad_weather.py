@@ -55,7 +55,7 @@ WORKS = {
 }
 
 
-@pytest.mark.parametrize("name", first_quick(reversed(WORKS), 6))
+@pytest.mark.parametrize("name", first_quick(reversed(WORKS), 6, 8))
 def test_a_model_comes_out(name):
     x, rows = WORKS[name]
     regress(x, rows=rows)

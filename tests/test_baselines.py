@@ -10,6 +10,8 @@ import pytest
 
 from naejax import NAE
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 
 
@@ -201,7 +203,6 @@ def test_what_one_reads_off_nae_is_the_width_of_its_ranges(baseline):
     assert method.note(params, X) == pytest.approx(by_hand, rel=1e-5)
 
 
-@pytest.mark.slow
 def test_nam_is_additive_and_nae_is_not(baseline):
     nam = baseline("nam")
     for method, is_additive in ((nam.nam(hidden=(8,)), True), (nam.nae(0.0), False)):

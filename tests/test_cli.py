@@ -13,6 +13,7 @@ import sys
 import termios
 
 import pytest
+from tiers import first_quick
 
 from naejax.cli import main
 
@@ -107,8 +108,7 @@ def test_same_command_gives_bitwise_the_same_model(run, again):
     assert (run / name).read_bytes() == (again[0] / name).read_bytes()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["wine", "breast-cancer"])
+@pytest.mark.parametrize("name", first_quick(["wine", "breast-cancer"], 0, 1))
 def test_classes_get_probabilities(name, tmp_path):
     run, out = tmp_path / "run", tmp_path / "out.csv"
     main(["train", "--data", name, "--out", str(run), *QUICK])

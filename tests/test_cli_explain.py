@@ -16,6 +16,8 @@ from naejax import NAEClassifier, NAERegressor
 from naejax.cli import main
 from naejax.data import infer_schema, load_dataset, read_columns, split_rows
 
+pytestmark = pytest.mark.slow
+
 
 def data_of(path):
     """The data that a page holds."""
@@ -194,7 +196,6 @@ def test_other_images_are_explained_as_such(sop_run, drawn, tmp_path):
     assert all(entry["truth"] is None for entry in data["gallery"])
 
 
-@pytest.mark.slow
 def test_wine_by_name(tmp_path):
     words = ["--epochs", "1", "--num-experts", "4", "--hidden", "8"]
     main(["train", "--data", "wine", "--out", str(tmp_path / "wine"), *words])

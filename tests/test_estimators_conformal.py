@@ -7,6 +7,8 @@ from small_tables import LABELS, MORE, SMALL, X, Y
 from naejax.estimators import NAEClassifier, NAERegressor
 from naejax.estimators.conformal import conformal_quantile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("n", "alpha", "rank"),

@@ -11,6 +11,8 @@ from tiers import first_quick
 
 from naejax.estimators import NAEClassifier, NAERegressor
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["size", "age", "rooms"]
 QUICK = {**SMALL, "epochs": 1}
 FRAMES = [

@@ -6,6 +6,8 @@ from small_tables import LABELS, MORE, SMALL, X, Y
 
 from naejax.estimators import NAEClassifier, NAERegressor
 
+pytestmark = pytest.mark.slow
+
 
 def regressor(**changes):
     return NAERegressor(**{**SMALL, **changes})

@@ -13,6 +13,8 @@ from naejax.explain import context as context_module
 from naejax.explain import context_curves, context_effects, interaction_matrix
 from naejax.explain import interactions as interactions_module
 
+pytestmark = pytest.mark.slow
+
 F = 4
 MODELS = {
     "context": NAE(num_experts=5, hidden=(8,), num_outputs=2),
@@ -68,7 +70,7 @@ def brute_force(model, variables, x, background, features, draws, seed):
     return np.stack(effects, axis=2)
 
 
-@pytest.mark.parametrize("name", first_quick(MODELS, 2))
+@pytest.mark.parametrize("name", first_quick(MODELS, 2, 2))
 def test_effects_are_those_of_full_passes(name, key, monkeypatch):
     model, features = MODELS[name], (3, 0, 2) if name == "context" else range(F)
     variables = variables_of(model, key)
@@ -85,7 +87,7 @@ def test_effects_are_those_of_full_passes(name, key, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "feature"), first_quick([("monotone", 1), *((n, 2) for n in MODELS)], 3)
+    ("name", "feature"), first_quick([("monotone", 1), *((n, 2) for n in MODELS)], 3, 2)
 )
 def test_curves_are_those_of_full_passes(name, feature, key, monkeypatch):
     model = MODELS[name]

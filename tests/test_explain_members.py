@@ -8,6 +8,8 @@ from naejax import NAE, NAEEnsemble, predict
 from naejax.explain import active_experts, agreement, member_contributions
 from naejax.types import NAEOutput
 
+pytestmark = pytest.mark.slow
+
 MEMBERS = 3
 
 

@@ -17,6 +17,8 @@ from naejax.train import members as programs
 from naejax.train import population
 from naejax.train.population import fit_population
 
+pytestmark = pytest.mark.slow
+
 MODEL = NAE(num_experts=4, top_k=2, hidden=(8, 8), num_knots=4, dropout=0.1)
 SEEDS = (3, 1_000_003, 5)
 OPTIONS = {
@@ -112,7 +114,6 @@ def test_one_trace_for_all_members_and_epochs(monkeypatch):
     assert len(traces) == 1
 
 
-@pytest.mark.slow
 def test_divergence_is_loud():
     x, y, *_ = make_data()
     keys = jax.random.split(jax.random.key(0), 2)
@@ -157,7 +158,6 @@ def test_an_ensemble_is_the_mean_and_keeps_the_invariants(gate):
     np.testing.assert_allclose(output.experts[:, :, 3:6], alone[1].experts, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bootstrap", [False, True])
 def test_a_table_trains_members_on_rows_of_their_own(bootstrap):
     x, y, *_ = make_data()

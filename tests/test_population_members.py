@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from test_population import SEEDS, make_data
-from tiers import sampled
+from tiers import first_quick, sampled
 
 from naejax import NAE, fit, predict
 from naejax.train import member_groups, population
@@ -81,8 +81,7 @@ def test_members_have_scalars_of_their_own(together):
         assert together.best_epochs[m] == alone.best_epoch
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("devices", [2, 3, 8])
+@pytest.mark.parametrize("devices", first_quick([2, 3, 8], 0, 2))
 def test_devices_share_the_members(together, devices):
     # Of 2 devices one has a member too few, of 8 five have none of their own.
     shared = train(devices=devices)
@@ -112,8 +111,7 @@ def test_groups_under_a_budget_are_one_program(together, monkeypatch, caplog):
     assert (np.diff(seconds) > 0).all()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("devices", [None, 2])
+@pytest.mark.parametrize("devices", first_quick([2, None], 0, 1))
 def test_a_budget_makes_groups_and_is_kept(monkeypatch, devices):
     plans, real = [], population.plan_groups
     monkeypatch.setattr(
@@ -138,8 +136,7 @@ def test_a_budget_makes_groups_and_is_kept(monkeypatch, devices):
         train(**options, memory_budget=5000)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("budget", [None, 10**10])
+@pytest.mark.parametrize("budget", first_quick([None, 10**10], 0, 1))
 def test_a_processor_trains_few_at_once(together, monkeypatch, budget):
     plans, real = [], population.plan_groups
     monkeypatch.setattr(

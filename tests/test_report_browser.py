@@ -10,9 +10,10 @@ from report_gallery import fake_gallery, fake_texts
 
 from naejax.reports.page import render
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
-FLAGS += ["--disable-sync"]
+pytestmark = pytest.mark.slow
+
+OFF = ("gpu", "quic", "background-networking", "component-update", "sync")
+FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in OFF)]
 WINE = ("Riesling", "Merlot", "Sémillon")
 TWENTY = tuple(f"class number {k}" for k in range(20))
 SENSORS = tuple(f"sensor_{k:03d}" for k in range(100))

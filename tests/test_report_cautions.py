@@ -12,6 +12,8 @@ from naejax.reports.findings import TableRows
 from naejax.settings import Settings
 from naejax.tabular import fit_table
 
+pytestmark = pytest.mark.slow
+
 ROWS = 600
 
 

@@ -18,6 +18,8 @@ from naejax.reports.table import json_bytes
 from naejax.reports.write import about_images
 from naejax.vision import ImageBackbone, ImageSOP, explain_images
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "</script><img onerror=alert(1)>"
 
 

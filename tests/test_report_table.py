@@ -19,6 +19,8 @@ from naejax.reports.write import about_table
 from naejax.settings import Settings
 from naejax.tabular import explain_rows, fit_table
 
+pytestmark = pytest.mark.slow
+
 SMALL = Settings(epochs=2, num_experts=4, top_k=2, hidden=(8,), num_knots=0)
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -236,7 +238,6 @@ def test_many_rows_are_sampled_and_it_says_so(monkeypatch):
     assert data != table_report(fitted, rows, title="t", seed=4)
 
 
-@pytest.mark.slow
 def test_many_features_and_classes_leave_the_least_out(monkeypatch):
     rng = np.random.default_rng(0)
     columns = {f"x{i}": rng.normal(size=160) for i in range(6)}

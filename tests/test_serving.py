@@ -102,7 +102,7 @@ CASES |= {
 }
 
 
-@pytest.mark.parametrize("name", first_quick(reversed(CASES), 8))
+@pytest.mark.parametrize("name", first_quick(reversed(CASES), 8, 5))
 def test_numbers_are_those_of_the_model(name):
     kind, fields = CASES[name]
     fitted, columns = make_model(kind, **fields)

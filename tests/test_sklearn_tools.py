@@ -18,6 +18,8 @@ from small_tables import LABELS, MORE, SMALL, X, Y
 
 from naejax.estimators import NAEClassifier, NAERegressor
 
+pytestmark = pytest.mark.slow
+
 # The folds of 96 rows are equally large: one program for all.
 REGRESSOR = NAERegressor(**{**SMALL, "epochs": 12}, validation_fraction=0.0)
 CLASSIFIER = NAEClassifier(**{**SMALL, "epochs": 12}, validation_fraction=0.0)
@@ -54,7 +56,6 @@ def test_grid_search():
     assert search.predict(MORE).shape == (40,)
 
 
-@pytest.mark.slow
 def test_cross_validation():
     assert cross_val_score(REGRESSOR, X, Y, cv=3, error_score="raise").mean() > 0.7
     scores = cross_val_score(
@@ -79,7 +80,6 @@ def test_permutation_importance():
     assert importance.importances_mean[2] < 0.1 * importance.importances_mean[0]
 
 
-@pytest.mark.slow
 def test_ensembles_of_scikit_learn():
     assert BaggingRegressor(REGRESSOR, n_estimators=2).fit(X, Y).score(X, Y) > 0.7
     stack = StackingRegressor([("nae", REGRESSOR)], LinearRegression(), cv=2)

@@ -15,6 +15,8 @@ from naejax.cli import main
 from naejax.runs.images import _examples
 from naejax.vision import explain_images
 
+pytestmark = pytest.mark.slow
+
 CLASSES = {"square, triangle", "square, cross", "disc, triangle", "disc, cross"}
 
 
@@ -147,7 +149,6 @@ def test_train_prints_readable_tables(sop_run, again):
         assert len(lines) >= 2 and len(set(map(len, lines))) == 1, table
 
 
-@pytest.mark.slow
 def test_values_far_from_zero_are_learnt_in_their_own_units(tmp_path, capsys):
     rng = np.random.default_rng(0)
     level = rng.uniform(-1, 1, (90, 2)).astype(np.float32)

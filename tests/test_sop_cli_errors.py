@@ -7,6 +7,8 @@ import pytest
 
 from naejax.cli import main
 
+pytestmark = pytest.mark.slow
+
 
 def fails(arguments, capsys):
     """Runs a command that must fail; returns its last line."""

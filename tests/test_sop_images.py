@@ -17,6 +17,8 @@ from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.sop import SumOfParts
 from naejax.vision import ImageBackbone, ImageSOP, score_images
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 GRID = (2, 3)
 
@@ -156,7 +158,6 @@ def regression():
     return fitted(("u", "v"), values=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regression"])
 def test_all_methods_are_judged_alike(module, request, monkeypatch, key, kind):
     sop, images = request.getfixturevalue(kind)

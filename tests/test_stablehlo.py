@@ -13,6 +13,8 @@ from naejax import stablehlo
 from naejax.data import encode
 from naejax.tabular import explain_rows
 
+pytestmark = pytest.mark.slow
+
 CASES = {
     "context": ("regression", {}),
     "rank": ("multiclass", {"gate_rank": 2, "gate": "equal"}),
@@ -29,7 +31,7 @@ def load(path):
     return jax.export.deserialize(bytearray(path.read_bytes()))
 
 
-@pytest.mark.parametrize("name", first_quick(CASES))
+@pytest.mark.parametrize("name", first_quick(CASES, 1, 3))
 def test_programs_give_the_numbers_of_the_model(name, tmp_path):
     kind, fields = CASES[name]
     fitted, columns = make_model(kind, **fields)

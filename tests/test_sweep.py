@@ -20,6 +20,8 @@ from naejax.sweeps.grid import split_grid
 from naejax.sweeps.rows import read_table, split_table
 from naejax.tabular import evaluate_table, fit_table
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = Settings(
     epochs=3, num_experts=4, hidden=(8,), num_knots=0, batch_size=32, dropout=0.0
 )
@@ -56,7 +58,6 @@ def test_a_table_of_all_models(swept):
     assert (table["best_epoch"] > 0).all() and not table["diverged"].any()
 
 
-@pytest.mark.slow
 def test_a_model_is_what_training_it_alone_gives(swept):
     columns = read_columns(make_frame())
     schema = infer_schema(columns, "y")
@@ -109,7 +110,6 @@ def test_picks_by_validation_and_by_additivity(swept):
         made.pick()
 
 
-@pytest.mark.slow
 def test_larger_scores_are_better_where_they_are():
     frame = make_frame()
     frame["y"] = np.where(frame["c"] > 0, "up", "down")
@@ -169,7 +169,6 @@ def test_tables_of_every_kind_are_the_same_table():
     assert list(columns) == ["x0", "x1", "x2", "target"] and target == "target"
 
 
-@pytest.mark.slow
 def test_given_test_rows_are_the_test_rows():
     frame = make_frame(100)
     columns = read_columns(frame)
@@ -251,7 +250,6 @@ def test_what_cannot_be_swept_is_refused_in_one_line(options, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
 def test_a_run_folder_can_be_predicted_with_and_explained(tmp_path):
     from naejax.runs import explain_run, predict_run
 
@@ -277,7 +275,6 @@ def test_a_run_folder_can_be_predicted_with_and_explained(tmp_path):
         sweep_run(dataset, GRID, 2, SETTINGS, out, progress=False, say=lines.append)
 
 
-@pytest.mark.slow
 def test_an_additivity_that_no_setting_has(tmp_path, capsys):
     """What was trained is not lost: the most additive setting is taken."""
     words = ["sweep", "--data", "wine", "--out", str(tmp_path / "run"), "--seeds", "1"]

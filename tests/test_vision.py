@@ -29,6 +29,8 @@ from naejax.vision import (
     state,
 )
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (12, 16, 3)
 CENTRE, SPREAD = (100.0, -5.0), (20.0, 0.5)
 

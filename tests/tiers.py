@@ -3,14 +3,14 @@
 import pytest
 
 
-def first_quick(cases, quick=1):
-    """The first cases as they are, the others marked slow."""
+def first_quick(cases, quick=1, slow=1000):
+    """The first cases as they are, as many marked slow as said, the rest exhaustive."""
     cases = list(cases)
-    return cases[:quick] + [
-        pytest.param(
-            *(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow
-        )
-        for case in cases[quick:]
+    marks = [()] * quick + [pytest.mark.slow] * slow
+    marks += [pytest.mark.exhaustive] * len(cases)
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=mark)
+        for case, mark in zip(cases, marks, strict=False)
     ]
 
 
