@@ -63,7 +63,7 @@ def without_seconds(history):
 
 
 # Bitwise in what users run; quick tests are compiled without the usual optimisations.
-@pytest.mark.slow
+@pytest.mark.optimised
 @pytest.mark.parametrize(
     ("room", "steps"), [(5, [5, 5, 3]), (4, [4, 4, 4, 1]), (1, [1] * STEPS)]
 )
