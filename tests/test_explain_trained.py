@@ -149,6 +149,7 @@ def test_a_switch_is_moved_by_its_context_alone(switch):
     assert others.max() < 0.2
 
 
+@pytest.mark.exhaustive
 def test_the_pair_of_a_product_ranks_first_for_ten_seeds():
     seeds, size = range(10), 1500
     sets = [
