@@ -141,3 +141,13 @@ def test_texts_are_copied_as_they_are(tmp_path):
 def test_zeros_are_written_without_a_sign():
     columns = {"a": np.array([-0.0, -1.5]), "b": np.array([-0.0, 2], np.float32)}
     assert csv_text(columns) == "a,b\n0.0,0.0\n-1.5,2.0\n"
+
+
+@pytest.mark.parametrize("slip", ["a word", "1,5"])
+def test_a_long_name_makes_no_long_message(tmp_path, slip):
+    path = tmp_path / "table.csv"
+    cells = ["1"] * 40 if slip == "a word" else ["2,5"] * 40
+    path.write_text("x" * 1000 + ";y\n" + "".join(f"{c};1\n" for c in [*cells, slip]))
+    with pytest.raises(ValueError, match=r"xxx\.\.\.'") as error:
+        read_columns(path)
+    assert len(str(error.value)) < 600

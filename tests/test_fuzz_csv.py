@@ -221,46 +221,41 @@ def train_and_predict(path, target, task, trains):
         assert all(np.isfinite(values).all() for values in numbers)
 
 
-ENDS = []
+def test_a_file_ends_in_a_model_or_in_one_line(tmp_path):
+    path, ends = tmp_path / "table.csv", []
 
+    @settings(
+        max_examples=500,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+        ],
+    )
+    @given(
+        content=files(),
+        target=st.sampled_from(["y"] * 8 + ["g", "", "z"]),
+        task=st.sampled_from(["auto", "auto", "regression", "classification"]),
+    )
+    def check(content, target, task):
+        path.write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            trains = len(content) % 3 > 0
+            try:
+                train_and_predict(path, target, task, trains)
+            except ValueError as error:
+                message = str(error).replace(str(tmp_path), "")
+                assert type(error) is ValueError, repr(error)
+                assert len(message.splitlines()) == 1 and message.isprintable(), message
+                assert 20 < len(message) < 600, message
+                ends.append(message)
+            else:
+                ends.append("model" if trains else "encoder")
 
-@settings(
-    max_examples=500,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,
-        HealthCheck.too_slow,
-        HealthCheck.data_too_large,
-    ],
-)
-@given(
-    content=files(),
-    target=st.sampled_from(["y"] * 8 + ["g", "", "z"]),
-    task=st.sampled_from(["auto", "auto", "regression", "classification"]),
-)
-def test_a_file_ends_in_a_model_or_in_one_line(content, target, task, tmp_path):
-    path = tmp_path / "table.csv"
-    path.write_bytes(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        trains = len(content) % 3 > 0
-        try:
-            train_and_predict(path, target, task, trains)
-        except ValueError as error:
-            message = str(error).replace(str(tmp_path), "")
-            assert type(error) is ValueError, repr(error)
-            assert len(message.splitlines()) == 1 and message.isprintable(), message
-            assert 20 < len(message) < 600, message
-            ENDS.append(message)
-        else:
-            ENDS.append("model" if trains else "encoder")
-
-
-def test_the_tables_above_end_in_models_and_in_many_errors():
-    """Otherwise nothing was tested; runs after the test above."""
-    if len(ENDS) < 500:
-        pytest.skip("needs the 500 tables")
-    assert ENDS.count("model") > 40 and ENDS.count("encoder") > 20
-    assert len({message[:12] for message in ENDS}) > 10
+    check()
+    # Otherwise nothing was tested.
+    assert ends.count("model") > 40 and ends.count("encoder") > 20
+    assert len({message[:12] for message in ends}) > 10

@@ -242,7 +242,7 @@ def precision():
     ("step", "dtype", "top_k", "tolerance"),
     sampled(
         [(n, *case) for n in (9, 1) for case in CASES],
-        [(9, *CASES[0])],
+        [(9, *case) for case in CASES],
         tier="optimised",
     ),
 )

@@ -91,7 +91,7 @@ def type_cells(
         good = present.size - len(words)
         if all(parse_number(cell.replace(",", ".")) is not None for cell in present):
             raise ValueError(
-                f"column {name!r} writes numbers with a comma: {where}; use a decimal "
+                f"column {quoted(name)} writes numbers with a comma: {where}; use a decimal "
                 "point and no thousands separators"
             )
         if must or good > 0.95 * present.size:
@@ -119,9 +119,11 @@ def _stray_text(name: str, where: str, others: int, must: bool) -> str:
         advice = "correct them, or empty them if they are missing"
     if must:
         advice += "; the model was trained on numbers there"
+    elif quoted(name) != repr(name):  # too long to be copied
+        advice += "; or name the column in --categories, to read it as categories"
     else:
         advice += (
             f"; or read the column as categories: --categories {shlex.quote(name)} or, "
             f"in Python, naejax.data.read_columns(PATH, text=[{name!r}])"
         )
-    return f"text in a numeric column: {name!r} holds {where}; {advice}"
+    return f"text in a numeric column: {quoted(name)} holds {where}; {advice}"
