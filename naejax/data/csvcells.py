@@ -91,8 +91,8 @@ def type_cells(
         good = present.size - len(words)
         if all(parse_number(cell.replace(",", ".")) is not None for cell in present):
             raise ValueError(
-                f"column {quoted(name)} writes numbers with a comma: {where}; use a decimal "
-                "point and no thousands separators"
+                f"column {quoted(name)} writes numbers with a comma: {where}; use a "
+                "decimal point and no thousands separators"
             )
         if must or good > 0.95 * present.size:
             raise ValueError(_stray_text(name, where, len(words) - 1, must))
