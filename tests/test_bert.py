@@ -196,6 +196,17 @@ def test_parts_are_the_last_channel(removal, texts):
     assert np.array_equal(parts, texts[..., PART].astype(int))
 
 
+@pytest.mark.parametrize("width", [48, 192])
+def test_initial_values_follow_the_width(width):
+    """A normal cut at two standard deviations keeps 0.8796 of its own."""
+    model = BERT(3, 20, width=width, depth=1, heads=3, mlp=2 * width, positions=9)
+    params = jax.jit(model.init)(jax.random.key(0), np.zeros((1, 4), int))["params"]
+    expected = 0.8796 * 0.02 * np.sqrt(768 / width)
+    for leaf in jax.tree.leaves(params):
+        error = leaf.std() / expected - 1
+        assert leaf.ndim == 1 or abs(error) < 4 / np.sqrt(2 * leaf.size)
+
+
 def test_mistakes_are_named(variables):
     with pytest.raises(ValueError, match="removal is 'delete', expected one of"):
         bert_backbone(MODEL, variables, "delete")

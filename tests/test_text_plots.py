@@ -89,7 +89,7 @@ def test_a_row_by_hand():
     assert words == ["true", "yes", "predicted, wrong", "no"]
     assert figure.axes[-1].get_title() == "sum = −1.25"
     note = figure.get_supxlabel()
-    assert note.endswith("grey: never removed; underlined: marked by people")
+    assert note.endswith("grey: never removed; underlined: the rationale")
     assert png(figure)[1:4] == b"PNG"
 
 

@@ -63,7 +63,7 @@ def plot_text_groups(
         classes: names of the C classes, or of two for C = 1, the log-odds of the
             second.
         y: true classes as integers or names, (B,).
-        rationale: tokens that people marked as the reason, underlined, (B, L).
+        rationale: tokens marked as the reason for the label, underlined, (B, L).
         removable: tokens that masks can remove, (B, L); the others, such as a query,
             are grey. None: all of them.
         label: the output to explain; None: the predicted class.
@@ -242,5 +242,5 @@ def _notes(has_rationale: bool, stays: bool) -> list[str]:
     if stays:
         notes.append("grey: never removed")
     if has_rationale:
-        notes.append("underlined: marked by people")
+        notes.append("underlined: the rationale")
     return notes

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from naejax.interop.config import Config
 from naejax.interop.tensors import Tensors
+from naejax.models.transformer import initial
 
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -144,9 +146,9 @@ def classifier(
     if num_outputs is not None:
         # No part of the model: nothing to complain about when it is left.
         tensors.ignored += ("classifier.",)
-        kernel = np.random.default_rng(0).normal(0, 0.02, (width, num_outputs))
+        kernel = initial(width)(jax.random.key(0), (width, num_outputs))
         bias = np.zeros(num_outputs, np.float32)
-        return {"kernel": kernel.astype(np.float32), "bias": bias}
+        return {"kernel": np.asarray(kernel), "bias": bias}
     if not tensors.has("classifier.weight"):
         raise ValueError(
             f"{tensors.path} has no tensor 'classifier.weight'; pass num_outputs to "

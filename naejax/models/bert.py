@@ -91,9 +91,10 @@ class BERT(nn.Module):
                 name=f"block_{i}",
             )
             h = block(h, bias)
-        pooled = nn.Dense(self.width, kernel_init=initial, name="pooler")(h[:, 0])
+        init = initial(self.width)
+        pooled = nn.Dense(self.width, kernel_init=init, name="pooler")(h[:, 0])
         pooled = nn.tanh(pooled)
-        classify = nn.Dense(self.num_outputs, kernel_init=initial, name="classifier")
+        classify = nn.Dense(self.num_outputs, kernel_init=init, name="classifier")
         return BackboneOutput(classify(pooled), pooled, before)
 
     def _embed(
@@ -110,7 +111,8 @@ class BERT(nn.Module):
             types = jnp.zeros_like(tokens)
 
         def table(rows: int, name: str) -> nn.Embed:
-            return nn.Embed(rows, self.width, embedding_init=initial, name=name)
+            init = initial(self.width)
+            return nn.Embed(rows, self.width, embedding_init=init, name=name)
 
         look_up = table(self.vocabulary, "words")
         words = look_up(tokens)

@@ -78,8 +78,9 @@ class ViT(nn.Module):
         if kept is not None:
             tokens = jnp.take_along_axis(tokens, jnp.asarray(kept)[..., None], axis=1)
         bias = attention_bias(self._seen(x, kept)) if self.drop_zeros else None
-        token = self.param("class_token", initial, (1, 1, self.width))
-        first = token + self.param("class_position", initial, (1, 1, self.width))
+        init = initial(self.width)
+        token = self.param("class_token", init, (1, 1, self.width))
+        first = token + self.param("class_position", init, (1, 1, self.width))
         first = jnp.broadcast_to(first, (len(tokens), 1, self.width))
         h = jnp.concatenate([first, tokens], axis=1)
         for i in range(self.depth):
@@ -94,7 +95,7 @@ class ViT(nn.Module):
             )
             h = block(h, bias)
         pooled = layer_norm(self.epsilon, "norm")(h[:, 0])
-        classify = nn.Dense(self.num_outputs, kernel_init=initial, name="classifier")
+        classify = nn.Dense(self.num_outputs, kernel_init=init, name="classifier")
         shape = (len(h), *grid, self.width)
         features = before[:, 1:].reshape(shape) if kept is None else None
         return BackboneOutput(classify(pooled), pooled, features)
@@ -129,7 +130,7 @@ class ViT(nn.Module):
                 f"{held.shape[0] * self.patch} x {held.shape[1] * self.patch}, for "
                 "which the model has positions; resize them"
             )
-        return tokens + self.param("positions", initial, shape)[None]
+        return tokens + self.param("positions", initial(self.width), shape)[None]
 
 
 def vit_backbone(model: ViT, variables: Any, drop_tokens: bool = False) -> Backbone:

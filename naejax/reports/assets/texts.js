@@ -10,7 +10,7 @@ function textExample(item) {
   const groups = item.groups.map((group, k) => textGroup(item, group, k, most, decimals));
   if (item.rest) groups.push(textRest(item.rest, most, decimals));
   const notes = [
-    item.marked.length ? "underlined: marked by people as the reason" : "",
+    item.marked.length ? "underlined: the rationale" : "",
     item.left_out ? `${plural(item.left_out, "token")} left out` : "",
   ].filter(Boolean).join(" \u00b7 ");
   const whole = writeText(item, null, item.tokens.map(() => true));
