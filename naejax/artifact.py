@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -30,6 +31,7 @@ from naejax.objectives import losses
 from naejax.table_file import ESTIMATOR, FORMAT, Tensors
 from naejax.tabular import TabularNAE
 from naejax.tabular.fitted import CUSTOM_LOSS
+from naejax.texts import state as text_state
 from naejax.vision import state as image_state
 
 _KIND_OF = {
@@ -38,6 +40,7 @@ _KIND_OF = {
     "NAEClassifier": "estimator",
     "ImageSOP": "sop",
     "ImageBackbone": "backbone",
+    "TextSOP": "texts",
 }
 
 
@@ -52,7 +55,8 @@ def save(
 
     Args:
         path: of the file, by custom ``*.safetensors``.
-        fitted: a fitted estimator, model of a table or of images, or backbone.
+        fitted: a fitted estimator, model of a table, of images or of texts around
+            `naejax.BERT`, or backbone of images; a tokenizer stays where it is.
         summary: plain values worth knowing of the training, such as rows, epochs,
             seconds and scores; `describe` gives them back, None for NaN.
 
@@ -236,14 +240,18 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _check_images(header: Header, index: Index) -> None:
-    """Refuses images' models whose shapes are not those of the header."""
-    # Shapes are found by tracing, which would take hours on a million layers.
-    if image_state.num_layers(header) > len(index):
-        raise ValueError(
-            "the backbone has more layers than the file has arrays; save it again"
-        )
-    table_file.check_shapes(index, image_state.state_shapes(header))
+def _sop_kind(state: ModuleType) -> _Kind:
+    """Models of Sum-of-Parts, or backbones, by the module that takes them apart."""
+
+    def check(header: Header, index: Index) -> None:
+        # Shapes are found by tracing, which would take hours on a million layers.
+        if state.num_layers(header) > len(index):
+            raise ValueError(
+                "the backbone has more layers than the file has arrays; save it again"
+            )
+        table_file.check_shapes(index, state.state_shapes(header))
+
+    return _Kind(state.FIELDS, state.to_state, check, state.from_state)
 
 
 _KINDS = {
@@ -259,10 +267,7 @@ _KINDS = {
         table_file.check_table,
         _estimator_from_state,
     ),
-}
-_KINDS |= {
-    kind: _Kind(
-        image_state.FIELDS, image_state.to_state, _check_images, image_state.from_state
-    )
-    for kind in ("sop", "backbone")
+    "sop": _sop_kind(image_state),
+    "backbone": _sop_kind(image_state),
+    "texts": _sop_kind(text_state),
 }

@@ -22,6 +22,7 @@ FLOORS = {
     "train": 4,
     "data": 5,
     "explain": 6,
+    "sop_file": 6.9,
     "tabular": 7,
     "texts": 7,
     "vision": 7,

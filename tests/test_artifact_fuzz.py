@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 GOLDEN = Path(__file__).parent / "golden" / "format1"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.safetensors"))
-IMAGES = ("backbone", "sop")
+TRACED = ("backbone", "sop", "texts")
 CHEAP = settings(
     deadline=10_000,
     derandomize=True,
@@ -137,13 +137,13 @@ def swap_arrays(draw, content: bytes) -> bytes:
     return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
-@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize("traced", [False, True])
 @pytest.mark.parametrize("damage", [flip, cut, random_header, swap_values, swap_arrays])
 def test_damaged_files_are_refused_or_the_same_shape(
-    damage: Callable, images: bool, files, tmp_path
+    damage: Callable, traced: bool, files, tmp_path
 ):
     path = tmp_path / "model"
-    names = [n for n in sorted(files) if n.startswith(IMAGES) == images]
+    names = [n for n in sorted(files) if n.startswith(TRACED) == traced]
     seen = {"refused": 0, "loaded": 0}
     wanted = {}
     for name in names:
@@ -151,8 +151,8 @@ def test_damaged_files_are_refused_or_the_same_shape(
         shapes = arrays(naejax.load(path)).items()
         wanted[name] = {place: array.shape for place, array in shapes}
 
-    # Models of images that hold together are traced, which takes a while.
-    @settings(CHEAP, max_examples=30 if images else 200)
+    # Models of images and texts that hold together are traced, which takes a while.
+    @settings(CHEAP, max_examples=30 if traced else 200)
     @given(data=st.data())
     def check(data):
         name = data.draw(st.sampled_from(names))
@@ -177,4 +177,4 @@ def test_damaged_files_are_refused_or_the_same_shape(
             pass
 
     check()
-    assert seen["refused"] >= (15 if images else 100)
+    assert seen["refused"] >= (15 if traced else 100)

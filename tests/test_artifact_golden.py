@@ -10,6 +10,7 @@ import naejax
 from naejax.artifact import describe
 from naejax.data import read_columns
 from naejax.tabular import TabularNAE, explain_rows
+from naejax.texts import TextSOP, explain_texts
 from naejax.vision import ImageSOP, explain_images, score_images
 
 FOLDER = Path(__file__).parent / "golden" / "format1"
@@ -34,6 +35,8 @@ def predictions(fitted, arrays) -> dict[str, np.ndarray]:
         output = explain_rows(fitted, columns_of(arrays))
     elif isinstance(fitted, ImageSOP):
         output = explain_images(fitted, arrays["x"])
+    elif isinstance(fitted, TextSOP):
+        output = explain_texts(fitted, arrays["x"])
     else:
         return {"prediction": score_images(fitted, arrays["x"])}
     return {

@@ -1,13 +1,13 @@
 """BERT as a backbone over texts as arrays, and what it means to remove a token."""
 
-import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from naejax.models.backbones import as_output, from_linen
+from naejax.models.backbones import as_output
 from naejax.models.bert import BERT
 from naejax.ops.tokens import PART, PRESENT, TOKEN, TYPE
 from naejax.types import Backbone, BackboneOutput, Numbers
@@ -15,7 +15,22 @@ from naejax.types import Backbone, BackboneOutput, Numbers
 REMOVALS = ("attention", "embedding")
 
 
-def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Backbone:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BertBackbone(Backbone):
+    """A backbone that knows what it was made of, so that it can be saved.
+
+    Attributes:
+        model: the network.
+        removal: what becomes of a removed token.
+    """
+
+    model: BERT
+    removal: str
+
+
+def bert_backbone(
+    model: BERT, variables: Any, removal: str = "attention"
+) -> BertBackbone:
     """A `BERT` as a backbone over texts, its classifier's weights included.
 
     A text is ``x`` (L, 4), one row for each position: token, type, whether there is a
@@ -54,12 +69,15 @@ def bert_backbone(model: BERT, variables: Any, removal: str = "attention") -> Ba
     def masked(params: Any, x: Any, mask: Any, count: int | None) -> BackboneOutput:
         return run(params, x, mask)
 
-    weights = variables["params"]["classifier"]["kernel"].T
-    return dataclasses.replace(
-        from_linen(model, variables, weights),
+    params = variables["params"]
+    return BertBackbone(
         apply=run,
+        params=params,
+        class_weights=params["classifier"]["kernel"].T,
         masked=masked,
         parts=lambda x: _channel(x, PART),
+        model=model,
+        removal=removal,
     )
 
 

@@ -1,6 +1,6 @@
 """Fitted models of images as plain values and arrays, to be stored without pickling."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,91 +11,59 @@ from naejax.models.cnn import CNN
 from naejax.models.sop import SumOfParts
 from naejax.models.transformer import ACTIVATIONS
 from naejax.models.vit import ViT
+from naejax.sop_file import (
+    LARGEST,
+    SOP_FIELDS,
+    Fields,
+    are_numbers,
+    are_sizes,
+    check_fields,
+    flat,
+    is_flag,
+    is_size,
+    is_text,
+    plain_settings,
+    settings_of,
+    sop_module,
+    sop_variables,
+)
 from naejax.strict_json import are_texts, is_number, is_whole
 from naejax.vision.fitted import ImageBackbone, ImageSOP
 from naejax.vision.networks import Network, image_backbone
 
-_LARGEST = 2**20
-"""Of any size in a header: shapes are found by tracing, which makes some constants."""
-
-
-def _is_size(value: Any) -> bool:
-    """A whole number that a model can have of anything."""
-    return is_whole(value, 1) and value <= _LARGEST
-
-
-def _are_sizes(values: Any) -> bool:
-    """Several of them."""
-    return isinstance(values, list | tuple) and all(map(_is_size, values))
-
-
-def _is_text(value: Any) -> bool:
-    """A name."""
-    return isinstance(value, str)
-
-
-def _is_flag(value: Any) -> bool:
-    """Yes or no."""
-    return isinstance(value, bool)
-
-
-def _are_numbers(values: Any) -> bool:
-    """Several finite numbers."""
-    return isinstance(values, list | tuple) and all(map(is_number, values))
-
-
 _PADDINGS = ("SAME", "SAME_LOWER", "VALID", "CIRCULAR")
-_Fields = dict[str, Callable[[Any], bool]]
-_CNN_FIELDS: _Fields = {
-    "num_outputs": _is_size,
-    "channels": _are_sizes,
-    "hidden": _are_sizes,
-    "depth": _is_size,
-    "kernel": _is_size,
+_CNN_FIELDS: Fields = {
+    "num_outputs": is_size,
+    "channels": are_sizes,
+    "hidden": are_sizes,
+    "depth": is_size,
+    "kernel": is_size,
     "padding": lambda value: str(value).upper() in _PADDINGS,
-    "features": lambda value: is_whole(value, -_LARGEST),
+    "features": lambda value: is_whole(value, -LARGEST),
     "negative_slope": is_number,
 }
-_VIT_FIELDS: _Fields = {
-    "num_outputs": _is_size,
-    "patch": _is_size,
-    "width": _is_size,
-    "depth": _is_size,
-    "heads": _is_size,
-    "mlp": _is_size,
-    "activation": lambda value: _is_text(value) and value in ACTIVATIONS,
+_VIT_FIELDS: Fields = {
+    "num_outputs": is_size,
+    "patch": is_size,
+    "width": is_size,
+    "depth": is_size,
+    "heads": is_size,
+    "mlp": is_size,
+    "activation": lambda value: is_text(value) and value in ACTIVATIONS,
     "epsilon": is_number,
-    "qkv_bias": _is_flag,
-    "drop_zeros": _is_flag,
+    "qkv_bias": is_flag,
+    "drop_zeros": is_flag,
 }
-_NETWORKS: dict[str, tuple[type, _Fields]] = {
+_NETWORKS: dict[str, tuple[type, Fields]] = {
     "cnn": (CNN, _CNN_FIELDS),
     "vit": (ViT, _VIT_FIELDS),
 }
-_SOP_FIELDS: _Fields = {
-    "num_groups": _is_size,
-    "keep": is_number,
-    "heads": _is_size,
-    "mask": _is_text,
-    "scale": _is_text,
-    "encoder": _is_text,
-    "patch": lambda value: value is None or _is_size(value) or _are_sizes(value),
-    "width": _is_size,
-    "standardise": _is_flag,
-    "grid": lambda value: value is None or _are_sizes(value),
-    "generator_scale": is_number,
-    "selector_scale": is_number,
-    "blur": _is_size,
-    "blur_sigma": is_number,
-    "finetune": are_texts,
-    "chunk": _is_size,
-}
-_MEANING: _Fields = {
-    "shape": lambda value: _are_sizes(value) and len(value) == 3,
+_MEANING: Fields = {
+    "shape": lambda value: are_sizes(value) and len(value) == 3,
     "classes": are_texts,
     "targets": are_texts,
-    "centre": _are_numbers,
-    "spread": _are_numbers,
+    "centre": are_numbers,
+    "spread": are_numbers,
 }
 FIELDS = {"backbone", "model", *_MEANING}
 """All that a header holds."""
@@ -126,10 +94,10 @@ def to_state(
         "backbone": _network_state(backbone.model),
         **{name: getattr(backbone, name) for name in _MEANING},
     }
-    arrays = _flat("backbone", backbone.variables["params"])
+    arrays = flat("backbone", backbone.variables["params"])
     if isinstance(fitted, ImageSOP):
-        header["model"] = {name: getattr(fitted.model, name) for name in _SOP_FIELDS}
-        arrays |= _flat("params", fitted.variables["params"])
+        header["model"] = settings_of(fitted.model, SOP_FIELDS)
+        arrays |= flat("params", fitted.variables["params"])
     return header, {name: np.asarray(array) for name, array in arrays.items()}
 
 
@@ -180,9 +148,9 @@ def state_shapes(header: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         (3, 3, 1, 4)
     """
     _check_network(header)
-    _check_fields({k: v for k, v in header.items() if k in _MEANING}, _MEANING)
+    check_fields({k: v for k, v in header.items() if k in _MEANING}, _MEANING)
     if "model" in header:
-        _check_fields(header["model"], _SOP_FIELDS)
+        check_fields(header["model"], SOP_FIELDS)
         # Groups run in chunks, which shapes do not depend on: one is traced faster.
         model = header["model"]
         header = {**header, "model": {**model, "chunk": model["num_groups"]}}
@@ -244,32 +212,13 @@ def from_state(
     if "model" not in header:
         return backbone
     model = _sop(header, backbone.model, backbone.variables)
-    tuned = model.finetune
-    constants = {
-        "params": {k: v for k, v in tree["backbone"].items() if k not in tuned}
-    }
-    return ImageSOP(model, {"params": tree["params"], "backbone": constants}, backbone)
-
-
-def _check_fields(values: Mapping[str, Any], fields: _Fields) -> None:
-    """Refuses settings that are missing, too many, or of no model."""
-    if set(values) != set(fields):
-        wrong = sorted(set(values) ^ set(fields))[0]
-        raise ValueError(f"the header has or lacks {wrong!r}: save the model again")
-    for name, fits in fields.items():
-        if not fits(values[name]):
-            raise ValueError(f"{name} is {values[name]!r}: save the model again")
-
-
-def _flat(prefix: str, params: Any) -> dict[str, Any]:
-    """Parameters by their path."""
-    return traverse_util.flatten_dict({prefix: params}, sep="/")
+    return ImageSOP(model, sop_variables(model, tree), backbone)
 
 
 def _network_state(network: Network) -> dict[str, Any]:
     """The backbone's kind and its attributes."""
     kind = next(k for k, (module, _) in _NETWORKS.items() if type(network) is module)
-    return {"kind": kind, **{n: getattr(network, n) for n in _NETWORKS[kind][1]}}
+    return {"kind": kind, **settings_of(network, _NETWORKS[kind][1])}
 
 
 def _check_network(header: Mapping[str, Any]) -> None:
@@ -281,24 +230,17 @@ def _check_network(header: Mapping[str, Any]) -> None:
             f"the backbone is a {kind!r}, expected one of {', '.join(_NETWORKS)}: "
             "install a newer naejax"
         )
-    _check_fields(values, _NETWORKS[kind][1])
+    check_fields(values, _NETWORKS[kind][1])
 
 
 def _network(header: Mapping[str, Any]) -> Network:
     """The backbone's module."""
-    values = {name: _plain(value) for name, value in header["backbone"].items()}
+    values = plain_settings(header["backbone"])
     module, _ = _NETWORKS[values.pop("kind", "cnn")]
     return module(**values)
 
 
 def _sop(header: Mapping[str, Any], network: Network, variables: Any) -> SumOfParts:
     """The module around it."""
-    options = {name: _plain(header["model"][name]) for name in _SOP_FIELDS}
-    return SumOfParts(
-        image_backbone(network, variables), num_outputs=network.num_outputs, **options
-    )
-
-
-def _plain(value: Any) -> Any:
-    """A setting as modules hold it: JSON made tuples lists."""
-    return tuple(value) if isinstance(value, list) else value
+    backbone = image_backbone(network, variables)
+    return sop_module(header["model"], backbone, network.num_outputs)

@@ -132,6 +132,34 @@ def make_images(kind: str) -> tuple[Any, dict[str, np.ndarray]]:
     }
 
 
+def make_texts(kind: str) -> tuple[Any, dict[str, np.ndarray]]:
+    """Sum-of-Parts around a BERT, with texts and what it says."""
+    from naejax.models.bert import BERT
+    from naejax.models.sop import SumOfParts
+    from naejax.models.text_backbone import bert_backbone
+    from naejax.texts import TextSOP, explain_texts
+
+    bert = BERT(2, 20, width=8, depth=2, heads=2, mlp=8, positions=12)
+    rng = np.random.default_rng(0)
+    x = np.zeros((4, 10, 4), np.float32)
+    x[..., 0] = rng.integers(20, size=(4, 10))
+    x[..., 2] = np.arange(10) < rng.integers(5, 11, (4, 1))
+    x[..., 3] = np.where(x[..., 2], np.arange(10) // 2 - 1, -1)
+    variables = jax.jit(bert.init)(jax.random.key(0), x[..., 0].astype(int))
+    backbone = bert_backbone(bert, variables, "embedding")
+    model = SumOfParts(
+        backbone, 2, num_groups=3, heads=2, encoder="copy", num_parts=4, keep=0.5
+    )
+    variables = jax.jit(model.init)(jax.random.key(1), x)
+    fitted = TextSOP(model, variables, backbone, ("no", "yes"))
+    output = explain_texts(fitted, x)
+    return fitted, {
+        "x": x,
+        "prediction": output.prediction,
+        "contributions": output.contributions,
+    }
+
+
 MAKERS = {
     "regression": make_table,
     "multiclass": make_table,
@@ -142,6 +170,7 @@ MAKERS = {
     "classifier": make_estimator,
     "backbone": make_images,
     "sop": make_images,
+    "texts": make_texts,
 }
 
 
