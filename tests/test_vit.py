@@ -187,7 +187,7 @@ def test_learns_from_nothing():
         return value, optax.apply_updates(variables, updates), state
 
     first, _, state = step(variables, optimizer.init(variables))
-    assert abs(first - np.log(4)) < 0.1
+    assert abs(first - np.log(4)) < 0.3
     for _ in range(150):
         value, variables, state = step(variables, state)
     assert value < 0.1

@@ -319,7 +319,7 @@ def test_a_vit_learns_digits_and_sum_of_parts_follows():
     """Measured: 0.978 and 0.860 of the test images; chance is 0.1."""
     digits = load_images("digits")
     settings = SOPSettings(
-        backbone="vit", drop_tokens=True, backbone_epochs=60, patience=60, epochs=10
+        backbone="vit", drop_tokens=True, backbone_epochs=60, patience=60, epochs=6
     )
     backbone, _ = fit_backbone(digits, settings, devices=1, progress=False)
     fitted, _ = fit_sop(digits, backbone, settings, devices=1, progress=False)
