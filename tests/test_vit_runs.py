@@ -316,7 +316,7 @@ def test_every_way_of_sum_of_parts_fits_a_vit(options):
 
 @pytest.mark.optimised
 def test_a_vit_learns_digits_and_sum_of_parts_follows():
-    """Measured: 0.978 and 0.860 of the test images; chance is 0.1."""
+    """Measured: 0.983 and 0.899 of the test images; chance is 0.1."""
     digits = load_images("digits")
     settings = SOPSettings(
         backbone="vit", drop_tokens=True, backbone_epochs=60, patience=60, epochs=6
@@ -325,4 +325,4 @@ def test_a_vit_learns_digits_and_sum_of_parts_follows():
     fitted, _ = fit_sop(digits, backbone, settings, devices=1, progress=False)
     scores = evaluate_images(fitted, digits.test, num_curves=0)
     assert scores["backbone"]["accuracy"] > 0.95
-    assert scores["sop"]["accuracy"] > 0.8
+    assert scores["sop"]["accuracy"] > 0.85
