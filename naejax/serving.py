@@ -176,6 +176,12 @@ def to_numpy_predictor(model: Any) -> NumpyPredictor:
 def _check(header: Header, index: Index) -> None:
     """Refuses what is no model of a table."""
     fields = {"nae": FIELDS, "estimator": ESTIMATOR_FIELDS}
+    kind = header.get("kind", "nae")
+    if kind not in list(fields):
+        raise ValueError(
+            f"it holds a model of kind {kind!r}, expected one of a table; naejax.load "
+            "gives it back, with JAX"
+        )
     table_file.check_header(header, fields)
     table_file.check_table(header, index)
 

@@ -272,7 +272,7 @@ def test_what_is_no_table_is_refused(tmp_path):
         cnn, variables, (8, 8, 1), ("a", "b"), (), (0.0, 0.0), (1.0, 1.0)
     )
     naejax.save(tmp_path / "model", fitted)
-    with pytest.raises(ValueError, match="of kind 'backbone', this naejax knows nae"):
+    with pytest.raises(ValueError, match="of kind 'backbone', expected one of a table"):
         to_numpy_predictor(tmp_path / "model")
 
 

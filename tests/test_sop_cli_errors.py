@@ -50,7 +50,7 @@ BAD_TRAINING = {
     "grid is (99, 4)": [*SOP, "--data", "DRAWN", "--grid", "99", "4"],
     "nowhere does not exist": [*SOP, "--data", "DRAWN", "--backbone", "nowhere"],
     "not a model that naejax saved": [*SOP, "--data", "DRAWN", "--backbone", "DRAWN"],
-    "holds a model of a table": [*SOP, "--data", "DRAWN", "--backbone", "TABLE"],
+    "model of type TabularNAE": [*SOP, "--data", "DRAWN", "--backbone", "TABLE"],
     "got images of 8 x 8 x 1": [*SOP, "--data", "digits", "--backbone", "RUN"],
     "depth is for a backbone to train": [
         *SOP, "--data", "DRAWN", "--backbone", "RUN", "--depth", "2"
@@ -144,7 +144,7 @@ def test_damaged_models_are_one_line(sop_run, drawn, tmp_path, capsys):
         model.write_bytes(content)
         assert "not a model that naejax saved" in fails(arguments, capsys)
     shutil.copy(sop_run / "backbone.safetensors", model)
-    assert "is a backbone alone" in fails(arguments, capsys)
+    assert "holds a model of type ImageBackbone, expected" in fails(arguments, capsys)
 
 
 def test_diverging_training_is_one_line_after_the_bar(drawn, tmp_path, capsys):

@@ -194,8 +194,8 @@ def load_backbone(path: str | Path) -> ImageBackbone:
         return fitted.backbone
     if not isinstance(fitted, ImageBackbone):
         raise ValueError(
-            f"{path} holds a model of a table, expected a backbone of images; give a "
-            "run folder of --model sop"
+            f"{path} holds a model of type {type(fitted).__name__}, expected a "
+            "backbone of images; give a run folder of --model sop"
         )
     return fitted
 

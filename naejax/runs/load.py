@@ -40,7 +40,7 @@ def load_run(run: str | Path) -> TabularNAE | ImageSOP:
     fitted = artifact.load(file)
     if not isinstance(fitted, TabularNAE | ImageSOP):
         raise ValueError(
-            f"{file} is a backbone alone, expected a model that explains itself; train "
-            "one with naejax train --model sop --backbone"
+            f"{file} holds a model of type {type(fitted).__name__}, expected one of a "
+            "table or of images that explains itself; train one with naejax train"
         )
     return fitted
