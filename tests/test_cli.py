@@ -185,6 +185,7 @@ def test_ctrl_c_in_training_keeps_the_best_so_far(homes, tmp_path):
     assert len(rows.read_text().splitlines()) == 121
 
 
+@pytest.mark.slow
 def test_codes_are_categories_when_they_are_named(tmp_path, capsys):
     """Else the group 90 would lie between 80 and 100."""
     table, out = tmp_path / "codes.csv", tmp_path / "run"

@@ -27,6 +27,7 @@ def size(tree):
     return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 def test_every_part_is_the_bytes_of_its_arrays():
     x = np.zeros((100, 3), np.float32)
     variables = MODEL.init(jax.random.key(0), x[:1])

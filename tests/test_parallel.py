@@ -60,7 +60,7 @@ def test_three_devices_agree_with_one(rows, variables, backend):
     assert together.best_epoch == alone.best_epoch < 4
 
 
-@pytest.mark.parametrize("backend", first_quick(["pmap", "shard_map"]))
+@pytest.mark.parametrize("backend", first_quick(["pmap", "shard_map"], 0))
 def test_a_device_alone_also_draws_the_same_dropout(rows, variables, backend):
     model = MODEL.clone(dropout=0.2, expert_dropout=0.2)
     train = partial(fit, model, variables, rows, progress=False, batch_size=16)

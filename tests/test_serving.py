@@ -276,6 +276,7 @@ def test_what_is_no_table_is_refused(tmp_path):
         to_numpy_predictor(tmp_path / "model")
 
 
+@pytest.mark.slow
 def test_frames_arrays_and_files_are_read_like_columns(tmp_path):
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=40), "b": rng.integers(0, 3, 40)})

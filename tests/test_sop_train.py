@@ -33,6 +33,7 @@ def case():
 
 
 @pytest.mark.parametrize("devices", [4])
+@pytest.mark.slow
 def test_devices_together_make_the_step_of_one(case, devices):
     model, variables, x, y = case
     strengths = {"coverage": 0.1, "diversity": 0.1}
@@ -93,6 +94,7 @@ def test_a_step_that_convolves_leaves_the_scan(case):
     assert not must_unroll(jax.make_jaxpr(lambda x: x @ x.mT)(x))
 
 
+@pytest.mark.slow
 def test_the_callers_variables_survive_and_the_best_epoch_is_whole(case):
     model, variables, x, y = case
     before = jax.tree.map(np.array, variables)

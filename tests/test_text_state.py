@@ -21,7 +21,7 @@ def fitted():
     return naejax.load(GOLDEN / "texts.safetensors")
 
 
-@pytest.mark.parametrize("removal", first_quick(["attention", "embedding"]))
+@pytest.mark.parametrize("removal", first_quick(["attention", "embedding"], 0))
 def test_a_saved_model_removes_words_as_before(fitted, removal, tmp_path):
     backbone = fitted.backbone
     backbone = bert_backbone(backbone.model, {"params": backbone.params}, removal)
