@@ -13,10 +13,13 @@ from tiers import first_quick
 from naejax import artifact
 from naejax.data import ImageDataset, Images, make_shapes
 from naejax.explain import insertion
+from naejax.models.bert import BERT
 from naejax.models.cnn import CNN, cnn_backbone
 from naejax.models.predict import predict
 from naejax.models.sop import SumOfParts
 from naejax.settings import SOPOptions, SOPSettings
+from naejax.sop_file import SOP_FIELDS
+from naejax.texts import state as text_state
 from naejax.vision import (
     ImageBackbone,
     ImageSOP,
@@ -201,12 +204,14 @@ def test_every_setting_reaches_the_model():
     names = {field.name for field in dataclasses.fields(SOPOptions)}
     of_training = {"coverage", "diversity", "backbone", "backbone_epochs", "mask_rate"}
     of_network = set(networks.NETWORK_SETTINGS)
-    kept = set(state._SOP_FIELDS) | {"group_scale"}
+    kept = set(SOP_FIELDS) | {"group_scale"}
     assert names - of_training - of_network <= kept
-    absent = {"backbone", "num_outputs", "num_parts", "frozen", "parent", "name"}
+    absent = {"backbone", "num_outputs", "parent", "name"}
     fields = {field.name for field in dataclasses.fields(SumOfParts)} - absent
-    assert fields == set(state._SOP_FIELDS)
-    for module, known in state._NETWORKS.values():
+    assert fields == set(text_state._SOP_FIELDS)
+    assert fields - {"num_parts", "frozen"} == set(SOP_FIELDS)
+    networks_of_texts = [(BERT, text_state._BERT_FIELDS)]
+    for module, known in [*state._NETWORKS.values(), *networks_of_texts]:
         fields = {field.name for field in dataclasses.fields(module)}
         assert fields - {"parent", "name"} == set(known)
 
