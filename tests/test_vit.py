@@ -187,7 +187,8 @@ def test_learns_from_nothing():
         return value, optax.apply_updates(variables, updates), state
 
     first, _, state = step(variables, optimizer.init(variables))
-    assert abs(first - np.log(4)) < 0.3
+    # So narrow a model starts with scores of variance 0.24, which cost about 0.09.
+    assert abs(first - np.log(4)) < 0.15
     for _ in range(150):
         value, variables, state = step(variables, state)
     assert value < 0.1
