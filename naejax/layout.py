@@ -30,6 +30,7 @@ class ModelConfig(NamedTuple):
         expert_dropout: rate in training.
         num_knots: T, or 0.
         monotone: -1, 0 or 1 for every feature, or None.
+        tabulated: whether the variables are tables in place of networks.
         dtype: name of the type that the networks compute in, or None.
         members: S of an ensemble; None for a single model.
     """
@@ -44,6 +45,7 @@ class ModelConfig(NamedTuple):
     expert_dropout: float
     num_knots: int = 0
     monotone: tuple[int, ...] | None = None
+    tabulated: bool = False
     dtype: str | None = None
     members: int | None = None
 
@@ -56,6 +58,32 @@ class ModelConfig(NamedTuple):
         """The gate that runs: ``none`` where there is nothing to choose or to see."""
         hides_all = self.monotone_features(num_features).all()
         return "none" if self.num_experts == 1 or hides_all else self.gate
+
+    def told(self, num_features: int) -> int:
+        """R, how many numbers a feature tells the gates."""
+        router = self.router(num_features)
+        if router in ("none", "own"):
+            return self.num_experts if router == "own" else 0
+        return self.gate_rank or self.hidden[-1]
+
+
+def config_of(model: Any) -> ModelConfig:
+    """The configuration of a module, a `naejax.NAE` or an ensemble of them."""
+    members = getattr(model, "size", None)
+    member = model if members is None else model.member
+    fields = {name: getattr(member, name) for name in ModelConfig._fields[:-2]}
+    dtype = None if member.dtype is None else np.dtype(member.dtype).name
+    return ModelConfig(**fields, dtype=dtype, members=members)
+
+
+def flatten(variables: Any, prefix: str = "") -> dict[str, np.ndarray]:
+    """The arrays of nested dicts by their paths, such as ``params/bias``."""
+    if not isinstance(variables, Mapping):
+        return {prefix: np.asarray(variables)}
+    flat: dict[str, np.ndarray] = {}
+    for name, branch in variables.items():
+        flat |= flatten(branch, f"{prefix}/{name}" if prefix else name)
+    return flat
 
 
 def model_config(header: Mapping[str, Any]) -> ModelConfig:
@@ -103,6 +131,8 @@ def model_config(header: Mapping[str, Any]) -> ModelConfig:
         "num_knots": is_whole(config.num_knots) and config.num_knots != 1,
         "monotone": signs is None
         or (isinstance(signs, tuple) and all(type(s) is int for s in signs)),
+        "tabulated": type(config.tabulated) is bool
+        and (config.num_knots > 0 or not config.tabulated),
         "dtype": config.dtype in (None, *DTYPES),
     }
     wrong = [name for name, fits in valid.items() if not fits]
@@ -133,10 +163,15 @@ def parameter_shapes(config: ModelConfig, num_features: int) -> Shapes:
     shapes: Shapes = {"params/bias": (C,)}
     if T:
         shapes["knots/at"] = (num_features, T)
-    if bound:
+    if config.tabulated:
+        told = config.told(num_features)
+        shapes["params/experts"] = (num_features, K, C, T + 1)
+        if free and told:
+            shapes["params/told"] = (free, told, T + 1)
+    elif bound:
         for name, last in (("bias", ()), ("missing", ()), ("roots", (T - 1,))):
             shapes[f"params/monotone_features/{name}"] = (bound, K, C, *last)
-    if free:
+    if free and not config.tabulated:
         shapes |= {
             f"params/features/encoder/{name}": (free, *shape)
             for name, shape in _encoder_shapes(config).items()
@@ -145,15 +180,16 @@ def parameter_shapes(config: ModelConfig, num_features: int) -> Shapes:
         shapes["params/features/experts/dense/bias"] = (free, K, C)
     dense = "params/gates/router/dense"
     router, rank = config.router(num_features), config.gate_rank
-    if router != "none":
+    if router != "none" and not (router == "own" and config.tabulated):
         shapes[f"{dense}/bias"] = (num_features, K)
-    if router == "own":
+    if router == "own" and not config.tabulated:
         shapes[f"{dense}/kernel"] = (num_features, H, K)
-    elif router != "none" and rank is None:
+    elif router in ("context", "equal") and rank is None:
         shapes[f"{dense}/kernel"] = (free, H, num_features, K)
-    elif router != "none" and rank is not None:
+    elif router in ("context", "equal") and rank is not None:
         shapes[f"{dense}/kernel"] = (rank, num_features, K)
-        shapes["params/gates/router/summary/kernel"] = (free, H, rank)
+        if not config.tabulated:
+            shapes["params/gates/router/summary/kernel"] = (free, H, rank)
     if config.members is None:
         return shapes
     split = (name.partition("/") for name in shapes)
@@ -167,7 +203,7 @@ def _encoder_shapes(config: ModelConfig) -> Shapes:
     """Shapes of one feature's encoder."""
     shapes: Shapes = {"missing": (config.hidden[0],)}
     if config.num_knots:
-        shapes["hats/kernel"] = (config.num_knots, config.hidden[0])
+        shapes["steps"] = (config.hidden[0], config.num_knots - 1)
     widths = (1, *config.hidden)
     for block, width in enumerate(config.hidden):
         shapes[f"dense_{block}/kernel"] = (widths[block], width)

@@ -1,6 +1,7 @@
 """Prediction with numpy alone: no JAX, no SciPy, no scikit-learn is imported."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ from naejax.container import Header, Index, blaming, read_container
 from naejax.data.rows import read_rows
 from naejax.data.table import TableEncoder, encode
 from naejax.layout import ModelConfig, model_config
-from naejax.numpy_nae import Scores, apply_numpy
+from naejax.numpy_nae import Member, Scores, apply_numpy, prepare
 from naejax.table_file import ESTIMATOR_FIELDS, FIELDS, LOG_LINKS, Tensors
 
-_CHUNK = 1024
+_CHUNK = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,11 @@ class NumpyPredictor:
     labels: np.ndarray
     tensors: Tensors = field(repr=False)
 
+    @cached_property
+    def _members(self) -> list[Member]:
+        """The members, with their tables."""
+        return prepare(self.config, self.tensors)
+
     def explain(self, rows: Any) -> Scores:
         """The scores of rows and their parts, as `naejax.tabular.explain_rows`.
 
@@ -58,7 +64,7 @@ class NumpyPredictor:
         if len(x) == 0:
             raise ValueError("the table has no rows, expected at least one")
         chunks = [
-            apply_numpy(self.config, self.tensors, x[start : start + _CHUNK])
+            apply_numpy(self._members, x[start : start + _CHUNK])
             for start in range(0, len(x), _CHUNK)
         ]
         # In float64: a target far from 0 keeps its digits.
@@ -70,6 +76,8 @@ class NumpyPredictor:
             np.concatenate([chunk.prediction for chunk in chunks]) * std + mean,
             chunks[0].bias * std + mean,
             np.concatenate([chunk.contributions for chunk in chunks]) * std,
+            np.concatenate([chunk.gates for chunk in chunks]),
+            np.concatenate([chunk.experts for chunk in chunks]) * std,
         )
 
     def contributions(self, rows: Any) -> np.ndarray:

@@ -29,7 +29,7 @@ class SharedSettings:
     """
 
     hidden: tuple[int, ...] | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     epochs: int | None = None
     batch_size: int | None = None
@@ -59,6 +59,7 @@ class NAEOptions:
             feature, 0 for none; None: 16, from 5,000 rows on 64.
         members: S, models trained side by side whose mean predicts.
         bootstrap: whether every member trains on its own draw of rows with replacement.
+        averaging: decay of the mean of parameters over steps that predicts; 0: no mean.
         monotone: columns and 1 or -1: the score never falls, or never rises, with them.
         loss: name of a loss; None: squared, logistic or softmax_cross_entropy.
         loss_parameter: q of quantile, delta of huber (in the target's unit) or power of
@@ -81,11 +82,16 @@ class NAEOptions:
     num_knots: int | None = None
     members: int = 1
     bootstrap: bool = False
+    averaging: float = 0.99
     monotone: tuple[tuple[str, int], ...] = ()
     loss: str | None = None
     loss_parameter: float | None = None
     numeric: Literal["quantile", "standard"] = "quantile"
     categorical: Literal["auto", "levels", "target"] = "auto"
+
+
+STEPS = 1500
+"""Of a training on a table, at most."""
 
 
 @dataclass(frozen=True)
@@ -120,20 +126,19 @@ class Settings(NAEOptions, SharedSettings):
             >>> Settings().for_rows(300, 10, "regression").batch_size
             32
         """
-        is_small = rows < 5000
-        is_single = self.members == 1
-        large_penalty = (1.0 if is_single else 0.3) if kind == "regression" else 10.0
-        num_experts = self.num_experts or (32 if is_single else 16)
+        num_experts = self.num_experts or 8
+        batch_size = self.batch_size or int(np.clip(rows // 16, 32, 1024))
+        steps = max(1, rows // batch_size)
         chosen: dict[str, Any] = {
-            "hidden": (32, 32) if is_small else (64,) * (4 if is_single else 3),
+            "hidden": (64,) * 4,
             "num_experts": num_experts,
-            "top_k": max(1, num_experts // 4),
-            "gate_rank": 16 if features > 100 else 0,
-            "dropout": 0.1 if is_small else 0.0,
-            "expert_variance": 30.0 if is_small else large_penalty,
-            "epochs": 100 if is_small else int(np.clip(900_000 // rows, 20, 60)),
-            "batch_size": int(np.clip(2 ** np.floor(np.log2(rows / 16)), 32, 256)),
-            "num_knots": 16 if is_small else 64,
+            "top_k": num_experts,
+            "gate_rank": 32,
+            "dropout": 0.0,
+            "expert_variance": 0.1,
+            "epochs": max(2, -(-STEPS // steps)),
+            "batch_size": batch_size,
+            "num_knots": 64,
         }
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
         chosen["patience"] = _patience(self.patience, chosen["epochs"])

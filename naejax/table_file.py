@@ -11,7 +11,14 @@ import numpy as np
 from naejax.container import Header, Index
 from naejax.data import state as encoder_state
 from naejax.data.table import TableEncoder
-from naejax.layout import ModelConfig, model_config, parameter_shapes
+from naejax.layout import (
+    ModelConfig,
+    config_of,
+    flatten,
+    model_config,
+    parameter_shapes,
+)
+from naejax.numpy_nae import tabulate
 from naejax.strict_json import is_number
 
 ENCODER = "encoder/"
@@ -22,7 +29,7 @@ LOG_LINKS = ("gamma", "poisson", "tweedie")
 """Losses whose score is the logarithm of the mean."""
 _CLASS_LOSSES = {"binary": "logistic", "multiclass": "softmax_cross_entropy"}
 
-FORMAT = 1
+FORMAT = 2
 FIELDS = {"model", "encoder", "loss", "loss_parameter"}
 ESTIMATOR_FIELDS = FIELDS | {"estimator"}
 _FIELDS_OF_ALL = {"format", "kind", "version", "sha256", "summary"}
@@ -87,20 +94,19 @@ def table_state(fitted: Any) -> tuple[Header, Tensors]:
         >>> header["model"]["num_experts"], tensors["params/bias"].shape
         (4, (1,))
     """
-    model = fitted.model
-    members = getattr(model, "size", None)
-    member = model if members is None else model.member
-    dtype = None if member.dtype is None else np.dtype(member.dtype).name
-    fields = {f: getattr(member, f) for f in ModelConfig._fields[:-2]}
+    config = config_of(fitted.model)
+    variables = flatten(fitted.variables)
+    if config.num_knots:
+        config, variables = tabulate(config, variables)
     encoder, arrays = encoder_state.to_state(fitted.encoder)
     header = {
-        "model": {**fields, "dtype": dtype, "members": members},
+        "model": config._asdict(),
         "encoder": encoder,
         "loss": fitted.loss,
         "loss_parameter": fitted.loss_parameter,
     }
     tensors = {ENCODER + name: array for name, array in arrays.items()}
-    return header, {**_flat(fitted.variables), **tensors}
+    return header, {**variables, **tensors}
 
 
 def check_table(header: Header, index: Index) -> None:
@@ -275,16 +281,6 @@ def variables(tensors: Mapping[str, np.ndarray]) -> Tensors:
     """
     others = (ENCODER, ESTIMATOR)
     return {k: v for k, v in tensors.items() if not k.startswith(others)}
-
-
-def _flat(tree: Any, prefix: str = "") -> Tensors:
-    """The arrays of nested dicts by their paths."""
-    if not isinstance(tree, Mapping):
-        return {prefix: np.asarray(tree)}
-    flat: Tensors = {}
-    for name, branch in tree.items():
-        flat |= _flat(branch, f"{prefix}/{name}" if prefix else name)
-    return flat
 
 
 def _check_monotone(config: ModelConfig, num_features: int) -> None:

@@ -27,8 +27,8 @@ class Codec:
     Attributes:
         kind: "quantile" or "standard" for numbers, "levels" or "statistics" for
             categories.
-        table: quantiles (Q,); mean and standard deviation (2,); or one code per level
-            (n,). float64.
+        table: knots and their codes (2, n); mean and standard deviation (2,); or one
+            code per level (n,). float64.
         levels: the n categories seen at fit, sorted; empty for numbers.
         fill: the code of a missing cell and of an unseen category: NaN if the column
             had missing cells at fit (the model learns a value for them), otherwise the
@@ -46,15 +46,15 @@ def fit_numeric(
     column: np.ndarray,
     *,
     kind: Literal["quantile", "standard"] = "quantile",
-    seed: int = 0,
+    num_knots: int = 64,
 ) -> Codec:
-    """Fits normal quantiles, or the mean and standard deviation, of a column.
+    """Fits knots and normal quantiles, or the mean and standard deviation, of a column.
 
     Args:
         name: of the column, for messages.
         column: training rows, at least one not missing, (B,).
         kind: "quantile" or "standard" (a standard deviation of 0 counts as 1).
-        seed: of the noise under the quantiles.
+        num_knots: most knots of the quantiles.
 
     Returns:
         The codec.
@@ -66,7 +66,7 @@ def fit_numeric(
     cells = to_numbers(name, column)
     values = cells[~np.isnan(cells)]
     if kind == "quantile":
-        table = encoding.fit_quantiles(values, seed=seed)
+        table = encoding.fit_knots(values, num_knots)
     else:
         std = encoding.standard_deviation(values)
         table = np.array([np.mean(values), std if std > 0 else 1.0])

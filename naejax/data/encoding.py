@@ -8,41 +8,37 @@ from statistics import NormalDist
 
 import numpy as np
 
-_CLIP = 1e-7
-"""Smallest probability: normal quantiles stay within ndtri(1e-7) = -5.2 and 5.2."""
+from naejax.ops.value_knots import value_knots
+
+_TAIL = 1e-3
+"""Share of a normal distribution left beyond the outermost knots, at -3.1 and 3.1."""
 
 
-def fit_quantiles(
-    values: np.ndarray, *, num_quantiles: int = 2000, noise: float = 1e-3, seed: int = 0
-) -> np.ndarray:
-    """Quantiles of a column to which a little Gaussian noise was added.
+def fit_knots(values: np.ndarray, num_knots: int) -> np.ndarray:
+    """Knots of a column, and the normal quantiles of their ranks.
 
-    The noise spreads repeated values, so that each lands in the middle of the ranks
-    that it occupies. Its standard deviation is ``noise * min(std, IQR / 1.349)``, the
-    robust scale of Silverman's rule (std where the IQR is 0): with std alone, one
-    outlier would drown the rest of the column in noise. The result does not depend on
-    the order of the rows.
+    A knot of which a share q of the rows lies below, and half of its own, gets
+    ``ndtri(e + (1 - 2 e) q)`` with e = 0.001, so that what networks see is about
+    standard normal whatever the unit, and without extremes. Between knots the encoding
+    is linear (`to_normal`).
 
     Args:
         values: the column without missing values, (B,), B >= 1, in its own unit.
-        num_quantiles: at most this many quantiles (never more than B).
-        noise: size of the noise relative to the scale of the column.
-        seed: seed of the noise.
+        num_knots: T, at least 2; see `naejax.ops.value_knots`.
 
     Returns:
-        Increasing quantiles at evenly spaced ranks from 0 to 1, (Q,) float64.
+        Increasing knots, and their codes, (2, n) float64 with n <= T.
 
     Example:
-        >>> fit_quantiles(np.array([3.0, 1.0, 2.0]), noise=0.0)
-        array([1., 2., 3.])
+        >>> fit_knots(np.array([3.0, 1.0, 2.0]), num_knots=8).round(2)
+        array([[ 1.  ,  2.  ,  3.  ],
+               [-0.97,  0.  ,  0.97]])
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    std = standard_deviation(ordered)
-    low, high = np.quantile(ordered, [0.25, 0.75])
-    scale = min(std, (high - low) / 1.349) if high > low else std
-    draws = np.random.default_rng(seed).standard_normal(len(ordered))
-    ranks = np.linspace(0.0, 1.0, min(num_quantiles, len(ordered)))
-    return np.quantile(ordered + noise * scale * draws, ranks)
+    ordered = np.sort(np.asarray(values, np.float64))
+    knots = value_knots(ordered, num_knots)
+    sides = [np.searchsorted(ordered, knots, side) for side in ("left", "right")]
+    shares = sum(sides) / (2 * len(ordered))
+    return np.stack([knots, _normal_quantiles(_TAIL + (1 - 2 * _TAIL) * shares)])
 
 
 def standard_deviation(values: np.ndarray) -> float:
@@ -64,46 +60,38 @@ def standard_deviation(values: np.ndarray) -> float:
     return float(np.std(values / largest) * largest)
 
 
-def to_normal(values: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Maps values to the quantiles of a standard normal distribution.
-
-    ``z = ndtri(u(x))``, where u interpolates the rank of x among the quantiles and
-    is clipped to [1e-7, 1 - 1e-7], so that |z| <= 5.2. Where quantiles repeat, x gets
-    the middle of its ranks.
+def to_normal(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Maps values to about normal scores, linearly between knots.
 
     Args:
         values: (B,) in the unit of the column; NaN stays NaN.
-        quantiles: result of `fit_quantiles`, (Q,).
+        knots: result of `fit_knots`, (2, n).
 
     Returns:
-        Normal scores, (B,) float64.
+        Scores, (B,) float64; beyond the ends those of the ends.
 
     Example:
-        >>> to_normal(np.array([0.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0])).round(2)
-        array([-5.2,  0. ,  5.2])
+        >>> to_normal(np.array([0.0, 2.0, 9.0]), np.array([[1.0, 3.0], [-2.0, 2.0]]))
+        array([-2.,  0.,  2.])
     """
-    ranks = _clipped_ranks(len(quantiles))
-    below = np.interp(-values, -quantiles[::-1], -ranks[::-1])
-    return _normal_quantiles(0.5 * (np.interp(values, quantiles, ranks) - below))
+    return np.interp(values, *knots)
 
 
-def from_normal(scores: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """Inverts `to_normal` between the smallest and the largest quantile.
+def from_normal(scores: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Inverts `to_normal` between the smallest and the largest knot.
 
     Args:
-        scores: normal scores, (B,); NaN stays NaN.
-        quantiles: result of `fit_quantiles`, (Q,).
+        scores: (B,); NaN stays NaN.
+        knots: result of `fit_knots`, (2, n).
 
     Returns:
         Values in the unit of the column, (B,) float64.
 
     Example:
-        >>> from_normal(np.array([0.0, 5.2]), np.array([1.0, 2.0, 3.0]))
+        >>> from_normal(np.array([0.0, 5.2]), np.array([[1.0, 3.0], [-2.0, 2.0]]))
         array([2., 3.])
     """
-    from scipy.special import ndtr
-
-    return np.interp(ndtr(scores), _clipped_ranks(len(quantiles)), quantiles)
+    return np.interp(scores, *knots[::-1])
 
 
 def level_codes(num_levels: int) -> np.ndarray:
@@ -199,11 +187,6 @@ def out_of_fold_statistics(
                 levels[outside], labels[outside], num_levels, smoothing=smoothing
             )[levels[inside]]
     return codes
-
-
-def _clipped_ranks(num_quantiles: int) -> np.ndarray:
-    """Evenly spaced ranks, kept inside (0, 1) so that their normal score is finite."""
-    return np.clip(np.linspace(0.0, 1.0, num_quantiles), _CLIP, 1.0 - _CLIP)
 
 
 def _normal_quantiles(probabilities: np.ndarray) -> np.ndarray:

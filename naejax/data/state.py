@@ -73,9 +73,11 @@ def from_state(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> TableEnc
         tables = {name: np.asarray(arrays[name], np.float64) for name in shapes}
     except (KeyError, TypeError, ValueError) as error:
         raise _wrong(f"{type(error).__name__}: {error}") from error
-    for name, (length,) in shapes.items():
+    for name, wanted in shapes.items():
         shape = tables[name].shape
-        fits = len(shape) == 1 and shape[0] >= 1 and length in (None, shape[0])
+        fits = len(shape) == len(wanted) and all(
+            n >= 1 and m in (None, n) for n, m in zip(shape, wanted, strict=True)
+        )
         _require(fits, f"array {name!r} has shape {shape}")
     _require(not np.isinf(tables["fill"]).any(), "a missing cell's code is infinite")
     codecs = tuple(
@@ -91,7 +93,7 @@ def from_state(config: Mapping[str, Any], arrays: Mapping[str, Any]) -> TableEnc
     return TableEncoder(schema, codecs, mean, std, config["rows"], config["seed"])
 
 
-def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int | None]]:
+def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int | None, ...]]:
     """The shapes that the arrays of an encoder must have, from its checked config.
 
     Args:
@@ -109,7 +111,7 @@ def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int | None]]:
         >>> columns = {"x": np.arange(12.0), "y": np.arange(12.0)}
         >>> config, _ = to_state(fit_encoder(columns, infer_schema(columns, "y")))
         >>> state_shapes(config)
-        {'table_0': (None,), 'fill': (1,)}
+        {'table_0': (2, None), 'fill': (1,)}
     """
     try:
         schema = _schema(config["schema"])
@@ -122,7 +124,7 @@ def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int | None]]:
     _require(is_number(mean) and is_number(std) and std > 0, "scale of the target")
     _require(all(is_whole(n, 1) for n in counts) and is_whole(seed), "rows or seed")
     _require(len(codecs) == len(schema.features) > 0, "number of columns")
-    shapes: dict[str, tuple[int | None]] = {}
+    shapes: dict[str, tuple[int | None, ...]] = {}
     for i, (feature, codec) in enumerate(zip(schema.features, codecs, strict=True)):
         kind, levels = codec
         is_numeric = feature.kind == "numeric"
@@ -130,9 +132,8 @@ def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int | None]]:
         _require(kind in kinds, f"column {feature.name!r} of kind {kind!r}")
         fits = are_texts(levels) and bool(levels) != is_numeric
         _require(fits, f"levels of column {feature.name!r}")
-        shapes[f"table_{i}"] = (
-            {"quantile": None, "standard": 2}.get(kind, len(levels)),
-        )
+        sizes = {"quantile": (2, None), "standard": (2,)}
+        shapes[f"table_{i}"] = sizes.get(kind, (len(levels),))
     return {**shapes, "fill": (len(codecs),)}
 
 
@@ -177,7 +178,7 @@ def _checked_table(kind: str, table: np.ndarray) -> np.ndarray:
     """The numbers of a codec, if they are what its kind asks for."""
     fits = np.isfinite(table).all()
     if kind == "quantile":
-        fits = fits and (np.diff(table) >= 0).all()
+        fits = fits and (np.diff(table) > 0).all()
     if kind == "standard":
         fits = fits and table[1] > 0
     _require(bool(fits), f"numbers of a {kind!r} column")

@@ -35,7 +35,7 @@ class TableEncoder:
         target_mean: of a regression target, in its unit; 0 for classes.
         target_std: of a regression target, in its unit; 1 for classes.
         rows: number of rows it was fitted on.
-        seed: of the noise under the quantiles and of the folds.
+        seed: of the folds.
     """
 
     schema: Schema
@@ -53,6 +53,7 @@ def fit_encoder(
     numeric: Literal["quantile", "standard"] = "quantile",
     categorical: Literal["auto", "levels", "target"] = "auto",
     max_levels: int = 16,
+    num_knots: int = 64,
     seed: int = 0,
 ) -> TableEncoder:
     """Fits the encoding of every column on training rows.
@@ -69,7 +70,8 @@ def fit_encoder(
         categorical: "levels", "target", or "auto": levels for columns of up to
             `max_levels` categories, target statistics above.
         max_levels: see `categorical`.
-        seed: of the noise under the quantiles and of the folds.
+        num_knots: most knots of a column's quantiles.
+        seed: of the folds.
 
     Returns:
         The encoder, for `encode_training` and `encode`.
@@ -113,7 +115,7 @@ def fit_encoder(
                 "fit on: drop the column or split the rows differently"
             )
         codecs.append(
-            fit_numeric(feature.name, column, kind=numeric, seed=seed)
+            fit_numeric(feature.name, column, kind=numeric, num_knots=num_knots)
             if feature.kind == "numeric"
             else fit_levels(feature, column, labels, max_levels=max_levels)
         )

@@ -25,7 +25,6 @@ from naejax.estimators.inputs import (
 )
 from naejax.estimators.rows import MIN_ROWS, Rows, hold_back, make_rows, read_offset
 from naejax.explanation import Explanation, explain_table
-from naejax.models.predict import predict_scores
 from naejax.objectives.losses import Loss
 from naejax.settings import Settings
 from naejax.tabular import TabularNAE, fit_table
@@ -64,6 +63,7 @@ class BaseNAE(BaseEstimator):
         categorical: Literal["auto", "levels", "target"] = Settings.categorical,
         categorical_features: Sequence[str | int] | None = None,
         monotone: Mapping[str | int, int] | None = None,
+        averaging: float = Settings.averaging,
         n_members: int = Settings.members,
         bootstrap: bool = Settings.bootstrap,
         validation_fraction: float = 0.125,
@@ -96,6 +96,7 @@ class BaseNAE(BaseEstimator):
         self.categorical = categorical
         self.categorical_features = categorical_features
         self.monotone = monotone
+        self.averaging = averaging
         self.n_members = n_members
         self.bootstrap = bootstrap
         self.validation_fraction = validation_fraction
@@ -314,9 +315,7 @@ class BaseNAE(BaseEstimator):
     def _link_scores(self, columns: Columns) -> np.ndarray:
         """Scores of rows that were read, (N, C) float64."""
         fitted = self.fitted_
-        x = encode(fitted.encoder, columns)
-        variables = jax.device_put(fitted.variables)
-        score = predict_scores(fitted.model, variables, x)
+        score = fitted.score(encode(fitted.encoder, columns))
         mean, std = fitted.target_scale
         # In float64: a target far from 0 keeps its digits.
         return score.astype(np.float64) * std + mean

@@ -94,13 +94,13 @@ def _curves(
     if not has_context:
         outputs: Any = jax.vmap(lambda one: member.apply(one, there))(variables)
         return outputs.contributions[:, :, feature].mean(axis=0)[None]
-    z_there, experts = router.encode_members(member, variables, there)
-    z, _ = router.encode_members(member, variables, x)
-    logits = router.member_logits(member, variables, z, x.shape[1])[:, feature]
+    told_there, experts = router.encode_members(member, variables, there)
+    told, _ = router.encode_members(member, variables, x)
+    logits = router.member_logits(member, variables, told, x.shape[1])[:, feature]
     logits = logits[:, :, None]
     if len(position):
         kernel = router.router_kernel(variables, position[0])[:, :, feature]
-        change = z_there[:, position[0], :, :, None] - z[:, position[0], :, None]
+        change = told_there[:, position[0], :, :, None] - told[:, position[0], :, None]
         logits = logits + jnp.einsum("shk,shnb->sknb", kernel, change)
     gates = router.gate_weights(
         member, jnp.broadcast_to(logits, (*logits.shape[:2], len(grid), len(x))), axis=1

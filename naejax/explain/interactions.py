@@ -120,13 +120,13 @@ def _mean_squares(
 ) -> Array:
     """Means over draws (D, B, F) of squared changes, (movers, m, C, B)."""
     draws, rows, num_features = drawn.shape
-    z, experts = router.encode_members(member, variables, x)
-    z_drawn, _ = router.encode_members(
+    told, experts = router.encode_members(member, variables, x)
+    told_drawn, _ = router.encode_members(
         member, variables, drawn.reshape(draws * rows, num_features)
     )
-    z_drawn = z_drawn.reshape(*z.shape[:3], draws, rows)
+    told_drawn = told_drawn.reshape(*told.shape[:3], draws, rows)
     experts = experts[:, chosen]
-    logits = router.member_logits(member, variables, z, num_features)[:, chosen]
+    logits = router.member_logits(member, variables, told, num_features)[:, chosen]
 
     def contributions(logits: Array) -> Array:
         gates = router.gate_weights(member, logits, axis=2)
@@ -137,7 +137,7 @@ def _mean_squares(
 
     def one(position: Array) -> Array:
         kernel = router.router_kernel(variables, position)[:, :, chosen]
-        change = z_drawn[:, position] - z[:, position, :, None]
+        change = told_drawn[:, position] - told[:, position, :, None]
         moved = jnp.einsum("shfk,shdb->sfkdb", kernel, change)
         after = contributions(logits[:, :, :, None] + moved)
         return jnp.square(after - before).mean(axis=2)

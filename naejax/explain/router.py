@@ -1,7 +1,8 @@
 """The router of a gate taken apart: what every feature adds to its logits.
 
-Encodings see one feature each and the router is an affine map of them, so that a
-change of ``x_j`` changes the logits by ``W_j (z_j' - z_j)``. Members of an ensemble are
+What a feature tells the gates (`naejax.models.gates.Gate.tell`), R numbers, sees that
+feature alone, and logits are an affine map of it, so that a change of ``x_j`` changes
+them by ``W_j (told_j' - told_j)``. Members of an ensemble are
 stacked along a leading axis S; computation is in float32 whatever the model's is.
 """
 
@@ -70,13 +71,13 @@ def encode_members(member: NAE, variables: Any, x: Array) -> tuple[Array, Array]
         x: encoded rows, (B, F).
 
     Returns:
-        Encodings (S, seen, H, B) and experts (S, F, K, C, B).
+        What features tell (S, seen, R, B) and experts (S, F, K, C, B).
 
     Example:
         >>> model, x = NAE(num_experts=2, hidden=(4,)), jnp.ones((5, 3))
         >>> variables = model.init(jax.random.key(0), x)
-        >>> z, experts = encode_members(*stack_members(model, variables), x)
-        >>> z.shape, experts.shape
+        >>> told, experts = encode_members(*stack_members(model, variables), x)
+        >>> told.shape, experts.shape
         ((1, 3, 4, 5), (1, 3, 2, 1, 5))
     """
 
@@ -86,13 +87,13 @@ def encode_members(member: NAE, variables: Any, x: Array) -> tuple[Array, Array]
     return jax.vmap(encode)(variables)
 
 
-def member_logits(member: NAE, variables: Any, z: Array, num_features: int) -> Array:
-    """The router's logits of every member for encodings.
+def member_logits(member: NAE, variables: Any, told: Array, num_features: int) -> Array:
+    """The router's logits of every member for what features tell.
 
     Args:
         member: from `stack_members`; with a gate that sees the context.
         variables: likewise.
-        z: encodings, (S, seen, H, B).
+        told: by features, (S, seen, R, B).
         num_features: F.
 
     Returns:
@@ -105,10 +106,12 @@ def member_logits(member: NAE, variables: Any, z: Array, num_features: int) -> A
         (1, 3, 2, 5)
     """
 
-    def logits(one: Any, z: Array) -> Any:
-        return member.apply(one, z, method=lambda m, z: m.gates.logits(z, num_features))
+    def logits(one: Any, told: Array) -> Any:
+        return member.apply(
+            one, told, method=lambda m, told: m.gates.logits(told, num_features)
+        )
 
-    return jax.vmap(logits)(variables, z)
+    return jax.vmap(logits)(variables, told)
 
 
 def tied_gates(
@@ -139,8 +142,8 @@ def tied_gates(
     seen = seen_features(member, num_features)
     if not len(seen) or member.top_k >= member.num_experts:
         return jnp.zeros(x.shape, bool)
-    z, _ = encode_members(member, variables, x)
-    logits = member_logits(member, variables, z, num_features)
+    told, _ = encode_members(member, variables, x)
+    logits = member_logits(member, variables, told, num_features)
     top = jax.lax.top_k(logits.swapaxes(2, 3), member.top_k + 1)[0]
     size = jnp.abs(logits).max(axis=(1, 2))[:, None]
     tied = top[..., -2] - top[..., -1] <= tolerance * size
@@ -148,26 +151,24 @@ def tied_gates(
 
 
 def router_kernel(variables: Any, position: Array | int) -> Array:
-    """The matrix by which one encoding enters the logits of all features.
+    """The matrix by which what one feature tells enters the logits of all.
 
     Args:
         variables: from `stack_members`.
         position: of the feature among those that the gates see.
 
     Returns:
-        ``W_j``, (S, H, F, K).
+        ``V`` of a gate with a rank, the same for every feature, else ``W_j``,
+        (S, R, F, K).
 
     Example:
         >>> model, x = NAE(num_experts=2, hidden=(4,), gate_rank=1), jnp.ones((5, 3))
         >>> _, variables = stack_members(model, model.init(jax.random.key(0), x))
         >>> router_kernel(variables, 0).shape
-        (1, 4, 3, 2)
+        (1, 1, 3, 2)
     """
-    router = variables["params"]["gates"]["router"]
-    if "summary" not in router:
-        return router["dense"]["kernel"][:, position]
-    summary = router["summary"]["kernel"][:, position]
-    return jnp.einsum("shr,srfk->shfk", summary, router["dense"]["kernel"])
+    kernel = variables["params"]["gates"]["router"]["dense"]["kernel"]
+    return kernel[:, position] if kernel.ndim == 5 else kernel
 
 
 def gate_weights(member: NAE, logits: Array, axis: int) -> Array:

@@ -6,6 +6,7 @@ A gate is a router, which turns the features' encodings into logits, and a rule 
 
 import flax.linen as nn
 import jax.numpy as jnp
+from flax.linen.dtypes import promote_dtype
 from flax.typing import Dtype
 from jaxtyping import Array, Float
 
@@ -16,10 +17,30 @@ from naejax.ops.precision import at_least_float32
 GATES = ("context", "equal", "own", "none")
 
 
-class ContextRouter(nn.Module):
-    """Logits that see every feature: ``r = W [z_1 .. z_F] + b``.
+class Summary(nn.Module):
+    """What every feature tells the gates: ``u_i = U_i z_i``, R numbers.
 
-    With a rank, ``W = V U``: ``rank`` numbers summarise the row, so that cost and
+    Attributes:
+        rank: R.
+        dtype: type of the computation; parameters stay float32.
+    """
+
+    rank: int
+    dtype: Dtype | None = None
+
+    @nn.compact
+    def __call__(self, z: Float[Array, "seen H B"]) -> Float[Array, "seen R B"]:
+        """Maps the encodings ``z`` (features seen, H, B) to (features seen, R, B)."""
+        init = nn.initializers.glorot_normal((0, 1), 2)
+        kernel = self.param("kernel", init, (*z.shape[:2], self.rank))
+        z, kernel = promote_dtype(z, kernel, dtype=self.dtype)
+        return kernel.swapaxes(1, 2) @ z
+
+
+class ContextRouter(nn.Module):
+    """Logits that see every feature: ``r = sum_i W_i z_i + b``.
+
+    With a rank, ``W_i = V U_i``: ``rank`` numbers summarise the row, so that cost and
     parameters grow with F times rank instead of F squared.
 
     Attributes:
@@ -32,31 +53,29 @@ class ContextRouter(nn.Module):
     rank: int | None = None
     dtype: Dtype | None = None
 
+    def setup(self):
+        if self.rank is not None:
+            self.summary = Summary(self.rank, self.dtype)
+
+    def tell(self, z: Float[Array, "seen H B"]) -> Float[Array, "seen R B"]:
+        """What each feature tells: ``U_i z_i`` with a rank, else ``z_i`` itself."""
+        return z if self.rank is None else self.summary(z)
+
     @nn.compact
     def __call__(
-        self, z: Float[Array, "seen H B"], num_features: int
+        self, told: Float[Array, "*parts B"], num_features: int
     ) -> Float[Array, "F K B"]:
-        """Maps the encodings ``z`` (features seen, H, B) to logits (F, K, B)."""
-        if self.rank is None:
-            return Dense(
-                (num_features, self.num_experts),
-                kernel_init=nn.initializers.glorot_normal((0, 1), (2, 3)),
-                dtype=self.dtype,
-                name="dense",
-            )(z)
-        summary = Dense(
-            (self.rank,),
-            use_bias=False,
-            kernel_init=nn.initializers.glorot_normal((0, 1), 2),
-            dtype=self.dtype,
-            name="summary",
-        )(z)
+        """Logits (F, K, B) from what was told (features seen, R, B), or its sum."""
+        if self.rank is not None and told.ndim == 3:
+            told = told.sum(axis=0)
+        in_axes = (0, 1) if self.rank is None else 0
+        out_axes = (2, 3) if self.rank is None else (1, 2)
         return Dense(
             (num_features, self.num_experts),
-            kernel_init=nn.initializers.glorot_normal(0, (1, 2)),
+            kernel_init=nn.initializers.glorot_normal(in_axes, out_axes),
             dtype=self.dtype,
             name="dense",
-        )(summary)
+        )(told)
 
 
 class OwnRouter(nn.Module):
@@ -120,21 +139,44 @@ class Gate(nn.Module):
                 OwnRouter, variable_axes={"params": 0}, split_rngs={"params": True}
             )(self.num_experts, self.dtype)
 
+    @property
+    def sees_context(self) -> bool:
+        """Whether the gates of a feature see the other ones."""
+        return self.kind in ("context", "equal")
+
+    def told_size(self, width: int) -> int:
+        """R, how many numbers each feature tells, of encodings of a width H."""
+        if self.sees_context:
+            return self.rank or width
+        return self.num_experts if self.kind == "own" else 0
+
+    def tell(self, z: Float[Array, "seen H B"]) -> Float[Array, "seen R B"]:
+        """What each feature tells the gates, from its encoding; for ``own`` its logits.
+
+        It is an affine map of each encoding, so that it may be interpolated.
+        """
+        if self.kind == "none":
+            return z[:, :0]
+        if self.kind == "own":
+            return at_least_float32(self.router(z))
+        return self.router.tell(z)
+
     def logits(
-        self, z: Float[Array, "seen H B"], num_features: int
+        self, told: Float[Array, "*parts B"], num_features: int
     ) -> Float[Array, "F K B"]:
-        """The router's logits (F, K, B) for encodings ``z`` (features seen, H, B)."""
-        seen = (z,) if self.kind == "own" else (z, num_features)
-        return at_least_float32(self.router(*seen))
+        """The router's logits (F, K, B) for what features told, or its sum."""
+        if self.kind == "own":
+            return told
+        return at_least_float32(self.router(told, num_features))
 
     def __call__(
-        self, z: Float[Array, "seen H B"], num_features: int, train: bool = False
+        self, told: Float[Array, "*parts B"], num_features: int, train: bool = False
     ) -> Float[Array, "F K B"]:
-        """The weights (F, K, B) for the encodings ``z`` (features seen, H, B)."""
+        """The weights (F, K, B) for what features told (`tell`)."""
         if self.kind == "none":
-            shape = (num_features, self.num_experts, z.shape[-1])
+            shape = (num_features, self.num_experts, told.shape[-1])
             return jnp.full(shape, 1 / self.num_experts)
-        logits = self.logits(z, num_features)
+        logits = self.logits(told, num_features)
         if train and self.expert_dropout > 0:
             key = self.make_rng("dropout")
             logits = gating.drop_experts(logits, key, self.expert_dropout, axis=1)

@@ -15,6 +15,7 @@ from naejax.models.experts import FeatureExperts
 from naejax.models.gates import GATES, Gate
 from naejax.models.knots import KNOTS, quantile_knots, spread_knots
 from naejax.models.monotone import MonotoneExperts
+from naejax.models.tables import NAETables, look_up, look_up_sum, place_all
 from naejax.ops.precision import at_least_float32
 from naejax.types import NAEOutput, Numbers
 
@@ -46,12 +47,15 @@ class NAE(nn.Module):
             F squared without a rank, with F times rank with one.
         dropout: rate of dropout after each block of an encoder.
         expert_dropout: rate at which experts drop out of the choice in training.
-        num_knots: T, knots of a piecewise linear map beside the first layer, which lets
-            a feature's experts jump from one value to the next; 0 for none. Place them
-            with `place_knots`.
+        num_knots: T, values of each feature at which its networks run; rows interpolate
+            between them, so that experts and what gates see are piecewise linear in the
+            feature, and a step costs T F network passes whatever the batch. 0: networks
+            run on every row, the paper's model. Place them with `place_knots`.
         monotone: -1, 0 or 1 for every feature: the score never rises (-1) or never
             falls (1) with it. Such a feature has `MonotoneExperts`, and no gate sees
             it. None: all 0.
+        tabulated: the parameters are the tables at the knots, and no networks: what
+            `naejax.models.tabulate` makes of a fitted model.
         dtype: type of the networks' computation, such as ``jnp.bfloat16``; parameters,
             gates and sums stay float32.
 
@@ -78,6 +82,7 @@ class NAE(nn.Module):
     expert_dropout: float = 0.0
     num_knots: int = 0
     monotone: Sequence[int] | None = None
+    tabulated: bool = False
     dtype: Dtype | None = None
 
     def __post_init__(self):
@@ -87,16 +92,23 @@ class NAE(nn.Module):
     def setup(self):
         self.features = nn.vmap(
             FeatureExperts,
-            in_axes=(0, 0 if self.num_knots else None, None),
+            in_axes=(0, None),
             variable_axes={"params": 0},
             split_rngs={"params": True, "dropout": True},
-        )(self.num_experts, self.num_outputs, self.hidden, self.dropout, self.dtype)
+        )(
+            self.num_experts,
+            self.num_outputs,
+            self.hidden,
+            self.dropout,
+            self.dtype,
+            self.num_knots,
+        )
         if self.monotone is not None and any(self.monotone):
             self.monotone_features = nn.vmap(
                 MonotoneExperts,
                 variable_axes={"params": 0},
                 split_rngs={"params": True},
-            )(self.num_experts, self.num_outputs)
+            )(self.num_experts, self.num_outputs, self.num_knots)
         # One expert leaves nothing to choose, nor do hidden features: no router then.
         hides_all = self.monotone is not None and all(self.monotone)
         self.gates = Gate(
@@ -109,43 +121,66 @@ class NAE(nn.Module):
         )
         self.bias = self.param("bias", nn.initializers.zeros, (self.num_outputs,))
 
-    @nn.compact
     def encode(
         self, x: Rows, train: bool = False
-    ) -> tuple[Float[Array, "seen H B"], Float[Array, "F K C B"]]:
-        """What gates see, and the experts, of rows ``x``; no gate runs.
+    ) -> tuple[Float[Array, "seen R B"], Float[Array, "F K C B"]]:
+        """What features tell the gates, and the experts, of rows; no gate runs.
 
         Args:
             x: the encoded table, (B, F).
             train: draw dropout.
 
         Returns:
-            Encodings of the features that are not monotone (features, H, B), and the
-            experts of all (F, K, C, B).
+            What the features that are not monotone tell (features, R, B), with R = H
+            where the gate has no rank, and the experts of all (F, K, C, B).
         """
-        if x.ndim != 2:
-            raise ValueError(
-                f"x has shape {x.shape}, expected (rows, features); "
-                "add an axis of length 1 to a single row or column"
-            )
         columns = jnp.asarray(x).T
-        signs: Any = _signs(self.monotone, len(columns))
-        knots = None
-        if self.num_knots:
-            even = jnp.tile(spread_knots(self.num_knots), (len(columns), 1))
-            knots = self.variable(KNOTS, "at", lambda: even).value
-        if knots is None or not signs.any():
-            z, experts = self.features(columns, knots, train)
-            return z, at_least_float32(experts)
-        free, bound = np.flatnonzero(signs == 0), np.flatnonzero(signs)
-        z = jnp.zeros((0, self.hidden[-1], x.shape[0]))
-        signs = jnp.asarray(signs[bound])
-        experts = self.monotone_features(columns[bound], knots[bound], signs)
-        if len(free):
-            z, others = self.features(columns[free], knots[free], train)
-            order = np.argsort(np.concatenate([free, bound]))
-            experts = jnp.concatenate([at_least_float32(others), experts])[order]
-        return z, experts
+        if not self.num_knots:
+            z, experts = self.features(columns, train)
+            return self.gates.tell(z), at_least_float32(experts)
+        tables = self.tables(len(columns), train)
+        weights = place_all(tables, columns)
+        seen = _seen(self.monotone, len(columns))
+        return look_up(tables.told, weights[seen]), look_up(tables.experts, weights)
+
+    @nn.compact
+    def tables(self, num_features: int, train: bool = False) -> NAETables:
+        """What the networks give at the knots: all that rows need of them.
+
+        Args:
+            num_features: F.
+            train: draw dropout, the same for all rows.
+
+        Returns:
+            The tables of all features.
+        """
+        even = jnp.tile(spread_knots(self.num_knots), (num_features, 1))
+        knots = self.variable(KNOTS, "at", lambda: even).value
+        seen = _seen(self.monotone, num_features)
+        if self.tabulated:
+            slots = self.num_knots + 1
+            size = (num_features, self.num_experts, self.num_outputs, slots)
+            experts = self.param("experts", nn.initializers.zeros, size)
+            told = self.gates.told_size(self.hidden[-1])
+            if not told:
+                return NAETables(knots, experts, jnp.zeros((len(seen), 0, slots)))
+            size = (len(seen), told, slots)
+            return NAETables(
+                knots, experts, self.param("told", nn.initializers.zeros, size)
+            )
+        columns = jnp.pad(knots, ((0, 0), (0, 1)), constant_values=jnp.nan)
+        if len(seen) == num_features:
+            z, experts = self.features(columns, train)
+            return NAETables(knots, at_least_float32(experts), self.gates.tell(z))
+        bound = np.setdiff1d(np.arange(num_features), seen)
+        signs = _signs(self.monotone, num_features)
+        steps = self.monotone_features(jnp.asarray(signs[bound]))
+        if not len(seen):
+            return NAETables(knots, steps, jnp.zeros((0, 0, columns.shape[1])))
+        z, experts = self.features(columns[seen], train)
+        order = np.argsort(np.concatenate([seen, bound]))
+        experts = jnp.concatenate([at_least_float32(experts), steps])[order]
+        return NAETables(knots, experts, self.gates.tell(z))
 
     def router_logits(self, x: Rows) -> Float[Array, "F K B"]:
         """The router's logits (F, K, B) for rows ``x``; gate ``none`` has none."""
@@ -161,8 +196,13 @@ class NAE(nn.Module):
         Returns:
             The prediction and its parts.
         """
-        z, experts = self.encode(x, train)
-        gates = self.gates(z, x.shape[1], train)
+        if x.ndim != 2:
+            raise ValueError(
+                f"x has shape {x.shape}, expected (rows, features); "
+                "add an axis of length 1 to a single row or column"
+            )
+        told, experts = self._encode_sum(x, train)
+        gates = self.gates(told, x.shape[1], train)
         contributions = (gates[:, :, None] * experts).sum(axis=1)
         prediction = contributions.sum(axis=0) + self.bias[:, None]
         return NAEOutput(
@@ -172,6 +212,17 @@ class NAE(nn.Module):
             gates=gates.transpose(2, 0, 1),
             experts=experts.transpose(3, 0, 1, 2),
         )
+
+    def _encode_sum(self, x: Rows, train: bool) -> tuple[Any, Float[Array, "F K C B"]]:
+        """`encode`, but what features tell is summed where the gates need only that."""
+        if not (self.num_knots and self.gate_rank and self.gates.sees_context):
+            return self.encode(x, train)
+        columns = jnp.asarray(x).T
+        tables = self.tables(len(columns), train)
+        weights = place_all(tables, columns)
+        seen = _seen(self.monotone, len(columns))
+        told = look_up_sum(tables.told, weights[seen])
+        return told, look_up(tables.experts, weights)
 
 
 def place_knots(variables: Any, x: ArrayLike) -> dict[str, Any]:
@@ -259,6 +310,11 @@ def _check_settings(model: NAE) -> None:
         rate = getattr(model, name)
         if not 0 <= rate < 1:
             raise ValueError(f"{name} is {rate}, expected a rate in [0, 1)")
+
+
+def _seen(monotone: Sequence[int] | None, num_features: int) -> np.ndarray:
+    """The features that have networks, which gates see: those that are not monotone."""
+    return np.flatnonzero(_signs(monotone, num_features) == 0)
 
 
 def _signs(monotone: Sequence[int] | None, num_features: int) -> np.ndarray:

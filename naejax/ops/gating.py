@@ -73,6 +73,8 @@ def top_k_gates(
 
     Source: Xiong et al., Neural Additive Experts, arXiv 2602.10585, context gate.
     """
+    if k == logits.shape[axis]:
+        return jax.nn.softmax(logits, axis)
     mask = top_k_mask(jax.lax.stop_gradient(logits), k, axis)
     return jax.nn.softmax(logits, axis, where=mask)
 

@@ -13,11 +13,15 @@ from naejax.data.schema import Schema
 from naejax.data.table import TableEncoder, fit_encoder
 from naejax.models.ensemble import NAEEnsemble
 from naejax.models.knots import KNOTS
-from naejax.models.nae import NAE, place_knots
+from naejax.models.nae import NAE
+from naejax.ops.value_knots import fill_up, value_knots
 from naejax.tabular.fitted import TabularNAE
 from naejax.tabular.predict import raw_target
 from naejax.tabular.rows import Rows
 from naejax.tabular.target import training_target
+
+_FINE = 1000
+"""Knots of an encoding whose networks see every row."""
 
 
 def make_encoder(
@@ -44,6 +48,7 @@ def make_encoder(
         schema,
         numeric=chosen.numeric,
         categorical=chosen.categorical,
+        num_knots=chosen.num_knots or _FINE,
         seed=seed,
     )
     if offset is None or schema.target.kind != "regression":
@@ -130,12 +135,37 @@ def _init(model: NAE, key: jax.Array, x: jax.Array) -> Any:
     return model.init(key, x)
 
 
-def initial_variables(model: NAE | NAEEnsemble, x: np.ndarray, seeds: list[int]) -> Any:
-    """Initial variables with knots where the rows are.
+def table_knots(encoder: TableEncoder, x: np.ndarray, num_knots: int) -> np.ndarray:
+    """Where the knots of every feature stand: at those of its encoding, or its levels.
+
+    Args:
+        encoder: of the table.
+        x: encoded training rows, (N, F).
+        num_knots: T, at most.
+
+    Returns:
+        Non-decreasing, (F, T) float32; T is smaller where no feature needs as many.
+    """
+    found = []
+    for codec, column in zip(encoder.codecs, x.T, strict=True):
+        if codec.kind == "quantile":
+            found.append(codec.table[1])
+        elif codec.kind == "levels" and len(codec.levels) <= num_knots:
+            found.append(codec.table)
+        else:
+            found.append(value_knots(column[~np.isnan(column)], num_knots))
+    return fill_up(found, max(2, *map(len, found)))
+
+
+def initial_variables(
+    model: NAE | NAEEnsemble, x: np.ndarray, knots: np.ndarray | None, seeds: list[int]
+) -> Any:
+    """Initial variables with knots where they belong.
 
     Args:
         model: one model, or an ensemble with as many members as seeds.
         x: encoded training rows, (N, F).
+        knots: result of `table_knots`, or None.
         seeds: of the members.
 
     Returns:
@@ -143,12 +173,10 @@ def initial_variables(model: NAE | NAEEnsemble, x: np.ndarray, seeds: list[int])
     """
     if not isinstance(model, NAEEnsemble):
         variables = _init(model, jax.random.key(seeds[0]), x[:1])
-        return place_knots(variables, x) if model.num_knots else variables
+        return variables if knots is None else {**variables, KNOTS: {"at": knots}}
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     init = partial(_init, model.member)
     variables = jax.vmap(init, in_axes=(0, None))(keys, x[:1])
-    if model.member.num_knots:
-        knots = place_knots(variables, x)[KNOTS]
-        tiled = jax.tree.map(lambda a: jnp.tile(a, (len(seeds), 1, 1)), knots)
-        variables = {**variables, KNOTS: tiled}
+    if knots is not None:
+        variables = {**variables, KNOTS: {"at": np.tile(knots, (len(seeds), 1, 1))}}
     return {collection: {"member": value} for collection, value in variables.items()}

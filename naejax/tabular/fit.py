@@ -16,6 +16,7 @@ from naejax.tabular.build import (
     initial_variables,
     make_encoder,
     make_module,
+    table_knots,
 )
 from naejax.tabular.fitted import CUSTOM_LOSS, TabularNAE
 from naejax.tabular.rows import Rows, draw, join
@@ -109,9 +110,13 @@ def fit_table(
         encoder = make_encoder(training, schema, chosen, offset, seed)
     else:
         encoder = start.encoder
+    x = encode(encoder, training) if start else encode_training(encoder, training)
+    knots = None
+    if chosen.num_knots and start is None:
+        knots = table_knots(encoder, x, chosen.num_knots)
+        chosen = replace(chosen, num_knots=knots.shape[1])
     model = make_module(schema, chosen)
     fitted = TabularNAE(model, {}, encoder, loss, chosen.loss_parameter)
-    x = encode(encoder, training) if start else encode_training(encoder, training)
     rows = encode_rows(fitted, x, training, weight, offset)
     check = None
     if validation is not None:
@@ -135,12 +140,13 @@ def fit_table(
         "epochs": chosen.epochs,
         "batch_size": chosen.batch_size,
         "penalties": {name: getattr(chosen, name) for name in PENALTIES},
+        "averaging": chosen.averaging,
         "patience": chosen.patience if has_validation else None,
         "devices": devices,
         "progress": progress,
     }
     if start is None:
-        variables = initial_variables(model, rows.x, seeds)
+        variables = initial_variables(model, rows.x, knots, seeds)
     elif start.model == model:
         variables = start.variables
     else:

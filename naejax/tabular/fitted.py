@@ -2,15 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from naejax.data.table import TableEncoder
+from naejax.layout import config_of, flatten
 from naejax.models.ensemble import NAEEnsemble
 from naejax.models.nae import NAE
+from naejax.models.predict import predict, predict_scores
+from naejax.numpy_nae import Member, apply_numpy, prepare
 from naejax.objectives import losses
+from naejax.types import NAEOutput
+
+_BLOCK = 8192
+"""Rows whose parts are kept at once."""
 
 CUSTOM_LOSS = "custom"
 """Stands for a loss that is a function of the user's; its link is the identity."""
@@ -36,6 +44,27 @@ class TabularNAE:
     encoder: TableEncoder
     loss: str
     loss_parameter: float | None = None
+
+    @cached_property
+    def _members(self) -> list[Member]:
+        """The members in numpy, with their tables."""
+        return prepare(config_of(self.model), flatten(self.variables))
+
+    def apply(self, x: np.ndarray) -> NAEOutput:
+        """What the model computes for encoded rows (N, F), on the standardised scale.
+
+        With knots rows look tables up, and nothing is compiled.
+        """
+        if getattr(self.model, "member", self.model).num_knots and len(x):
+            return NAEOutput(*apply_numpy(self._members, x))
+        return predict(self.model, self.variables, x)
+
+    def score(self, x: np.ndarray) -> np.ndarray:
+        """The prediction of `apply` alone, (N, C), with little memory for its parts."""
+        if not getattr(self.model, "member", self.model).num_knots:
+            return predict_scores(self.model, self.variables, x)
+        blocks = (x[first : first + _BLOCK] for first in range(0, len(x), _BLOCK))
+        return np.concatenate([self.apply(block).prediction for block in blocks])
 
     @property
     def target_scale(self) -> tuple[float, float]:

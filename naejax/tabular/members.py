@@ -18,6 +18,7 @@ from naejax.tabular.build import (
     initial_variables,
     make_encoder,
     make_module,
+    table_knots,
 )
 from naejax.tabular.fit import PENALTIES
 from naejax.tabular.fitted import TabularNAE
@@ -85,12 +86,16 @@ def fit_members(
     loss = chosen.loss or USUAL_LOSS[kind]
     check_loss(loss, chosen.loss_parameter, schema, training)
     encoder = make_encoder(training, schema, chosen, None, encoder_seed)
+    x, knots = encode_training(encoder, training), None
+    if chosen.num_knots:
+        knots = table_knots(encoder, x, chosen.num_knots)
+        chosen = replace(chosen, num_knots=knots.shape[1])
     model = make_module(schema, chosen)
     fitted = TabularNAE(model, {}, encoder, loss, chosen.loss_parameter)
-    rows = encode_rows(fitted, encode_training(encoder, training), training, None, None)
+    rows = encode_rows(fitted, x, training, None, None)
     check = encode_rows(fitted, encode(encoder, validation), validation, None, None)
     given = dict(scalars or {})
-    variables = _initial(model, rows.x, seeds)
+    variables = _initial(model, rows.x, knots, seeds)
     num_checks = len(check.x)
     result = fit_population(
         model,
@@ -107,6 +112,7 @@ def fit_members(
         epochs=chosen.epochs,
         batch_size=chosen.batch_size,
         seeds=seeds,
+        averaging=chosen.averaging,
         patience=chosen.patience,
         devices=devices,
         memory_budget=memory_budget,
@@ -120,9 +126,11 @@ def fit_members(
     return members, result
 
 
-def _initial(model: Any, x: np.ndarray, seeds: Sequence[int]) -> Any:
+def _initial(
+    model: Any, x: np.ndarray, knots: np.ndarray | None, seeds: Sequence[int]
+) -> Any:
     """Initial variables of all members, (S, ...); those of one seed are the same."""
     own, places = np.unique(np.asarray(seeds), return_inverse=True)
-    nested = initial_variables(NAEEnsemble(model, len(own)), x, own.tolist())
+    nested = initial_variables(NAEEnsemble(model, len(own)), x, knots, own.tolist())
     stacked = {name: value["member"] for name, value in jax.device_get(nested).items()}
     return jax.tree.map(lambda a: a[places], stacked)

@@ -12,7 +12,6 @@ from naejax.evaluation import (
     log_probabilities,
     regression_scores,
 )
-from naejax.models.predict import predict, predict_scores
 from naejax.tabular.fitted import TabularNAE
 from naejax.types import NAEOutput
 
@@ -49,7 +48,7 @@ def explain_rows(fitted: TabularNAE, columns: Columns) -> NAEOutput:
         >>> bool(np.allclose(output.prediction, total, rtol=1e-3))
         True
     """
-    output = predict(fitted.model, fitted.variables, encode(fitted.encoder, columns))
+    output = fitted.apply(encode(fitted.encoder, columns))
     mean, std = fitted.target_scale
     return NAEOutput(
         prediction=output.prediction * np.float32(std) + np.float32(mean),
@@ -84,7 +83,7 @@ def score_rows(fitted: TabularNAE, columns: Columns) -> np.ndarray:
         (64, 1)
     """
     x = encode(fitted.encoder, columns)
-    score = predict_scores(fitted.model, fitted.variables, x)
+    score = fitted.score(x)
     mean, std = fitted.target_scale
     return score * np.float32(std) + np.float32(mean)
 
@@ -218,7 +217,7 @@ def _without_experts(
     x, (mean, std) = encode(fitted.encoder, columns), fitted.target_scale
     outputs = []
     for first in range(0, len(x), _BLOCK):
-        output = predict(fitted.model, fitted.variables, x[first : first + _BLOCK])
+        output = fitted.apply(x[first : first + _BLOCK])
         outputs.append((output.prediction, output.contributions))
     prediction, contributions = map(np.concatenate, zip(*outputs, strict=True))
     scale, shift = np.float32(std), np.float32(mean)

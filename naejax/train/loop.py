@@ -43,6 +43,7 @@ def fit(
     batch_size: int = 256,
     seed: int = 0,
     penalties: Mapping[str, float] | None = None,
+    averaging: float = 0.0,
     validation: tuple | None = None,
     patience: int | None = None,
     device_budget: int | None = None,
@@ -76,6 +77,8 @@ def fit(
         batch_size: rows per step; fewer when there are fewer rows.
         seed: seed of the shuffling, dropout and Gumbel draws.
         penalties: weights of `naejax.penalties` by name.
+        averaging: decay of a mean of the parameters over steps, such as 0.99, which is
+            what is validated and kept in place of the last ones; 0: no mean.
         validation: like ``data``; its mean loss picks the best epoch.
         patience: epochs without a better validation loss before training stops;
             None never stops early.
@@ -120,6 +123,8 @@ def fit(
         raise ValueError(f"patience is {patience}, expected at least 1 epoch")
     if patience is not None and check is None:
         raise ValueError("patience needs validation rows; pass validation=(x, target)")
+    if not 0 <= averaging < 1:
+        raise ValueError(f"averaging is {averaging}, expected a decay in [0, 1)")
     if device_budget is not None and device_budget < 1:
         raise ValueError(
             f"device_budget is {device_budget} bytes, expected a positive number"
@@ -131,7 +136,7 @@ def fit(
     shape = epoch_shape(sum(row_counts), batch_size)
     total_steps = epochs * shape[0] * shape[1]
     strengths = tuple((penalties or {}).items())
-    asked = loss, optimizer, weight_decay, total_steps, strengths
+    asked = loss, optimizer, weight_decay, total_steps, strengths, averaging
     programs = find_programs(model, *asked, parallel)
     budget = usual_budget() if device_budget is None else device_budget
     plan: Plan | Shares

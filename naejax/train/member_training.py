@@ -99,7 +99,7 @@ class GroupTraining(NamedTuple):
                 if check_rows is not None:
                     better = trained & (scores < best_scores)
                 best = self.programs.keep(
-                    self.programs.send(better), state.params, best
+                    self.programs.send(better), state.fitted, best
                 )
                 best_scores = np.where(better, scores, best_scores)
                 best_epochs = np.where(better, epoch, best_epochs)

@@ -16,7 +16,7 @@ from jax import Array
 
 from naejax.objectives.losses import Loss
 from naejax.train.batch import Batch, add_offset
-from naejax.train.optimizer import default_optimizer
+from naejax.train.optimizer import default_optimizer, mean_of_parameters
 from naejax.train.parallel import DataParallel
 from naejax.train.step import Metrics, TrainState, init_state, make_train_step
 
@@ -43,6 +43,7 @@ class MemberPrograms:
         model: nn.Module,
         loss: Loss,
         total_steps: int,
+        averaging: float,
         parallel: DataParallel | None,
     ):
         self._parallel = parallel
@@ -51,7 +52,10 @@ class MemberPrograms:
         def optimizer(own: Scalars) -> optax.GradientTransformation:
             # A schedule wants a Python number as its rate, so the rate comes after it.
             plain, _ = default_optimizer(1.0, total_steps, own.weight_decay)
-            return optax.chain(plain, optax.scale(own.learning_rate))
+            chain = [plain, optax.scale(own.learning_rate)]
+            if averaging:
+                chain.append(mean_of_parameters(averaging))
+            return optax.chain(*chain)
 
         def start(variables, own: Scalars, seed) -> TrainState:
             return init_state(variables, optimizer(own), seed)
@@ -82,7 +86,7 @@ class MemberPrograms:
                 weight = part.weight * counts
                 return (weight * loss(score, part.target)).sum(), weight.sum()
 
-            variables = {"params": state.params, **state.constants}
+            variables = {"params": state.fitted, **state.constants}
             return jax.vmap(one_member)(variables, rows)
 
         self._start = jax.vmap(start)

@@ -126,7 +126,7 @@ def estimate_run(
         state = plan.parallel.shapes(state, split=False)
     temporaries = [temporary_bytes(run_chunk.lower(state, *plan.shapes(train)))]
     if check is not None:
-        kept = {"params": state.params, **state.constants}
+        kept = {"params": state.fitted, **state.constants}
         temporaries.append(temporary_bytes(evaluate.lower(kept, check)))
     return MemoryEstimate(
         parameters=3 * tree_bytes(variables),

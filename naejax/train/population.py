@@ -40,6 +40,7 @@ def fit_population(
     batch_size: int = 256,
     seeds: Sequence[int],
     penalties: Mapping[str, ArrayLike] | None = None,
+    averaging: float = 0.0,
     patience: int | None = None,
     devices: int | Sequence[jax.Device] | None = None,
     memory_budget: int | None = None,
@@ -68,6 +69,7 @@ def fit_population(
         batch_size: rows per step and member.
         seeds: of shuffling, dropout and Gumbel draws, one per member, below 2^31.
         penalties: weights of `naejax.penalties` by name, () or (S,).
+        averaging: as in `naejax.fit`.
         patience: epochs without a better validation loss before a member stops.
         devices: how many, or which, as in `naejax.fit`; each has its own members.
         memory_budget: bytes that members and rows may take on a device; None: 80 % of
@@ -130,7 +132,9 @@ def fit_population(
     shape = ChunkShape(
         min(epoch_steps, max(_LEAST_STEPS, _CHUNK_STEPS // each)), batch_size, checks
     )
-    programs = MemberPrograms(model, losses.get(loss), epochs * epoch_steps, parallel)
+    programs = MemberPrograms(
+        model, losses.get(loss), epochs * epoch_steps, averaging, parallel
+    )
     most = members_at_once(programs, members, batch, shape, memory_budget)
     groups = plan_groups(count, num_devices, most)
     training = GroupTraining(

@@ -10,7 +10,7 @@ import optax
 from naejax.objectives import losses
 from naejax.train.chunk import ParallelChunk, RunChunk, make_run_chunk
 from naejax.train.evaluate import Evaluate, ParallelEvaluate, make_evaluate
-from naejax.train.optimizer import default_optimizer
+from naejax.train.optimizer import default_optimizer, mean_of_parameters
 from naejax.train.parallel import DataParallel
 from naejax.train.step import make_train_step
 
@@ -31,6 +31,7 @@ def make_programs(
     weight_decay: float,
     total_steps: int,
     penalties: tuple[tuple[str, float], ...],
+    averaging: float,
     parallel: DataParallel | None,
 ) -> Programs:
     """Builds the optimiser and the programs of a training.
@@ -42,6 +43,7 @@ def make_programs(
         weight_decay: likewise.
         total_steps: of the training.
         penalties: names and strengths.
+        averaging: as for `naejax.fit`.
         parallel: the devices; None for a single one.
 
     Returns:
@@ -52,6 +54,8 @@ def make_programs(
         optimizer, plain = default_optimizer(optimizer, total_steps, weight_decay)
         # Compiled: the history asks for a rate after every epoch.
         schedule = jax.jit(plain)
+    if averaging:
+        optimizer = optax.chain(optimizer, mean_of_parameters(averaging))
     step = make_train_step(model, loss, optimizer, dict(penalties))
     run_chunk = make_run_chunk(step, parallel)
     return Programs(

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 from naejax.objectives import penalties as penalty_terms
 from naejax.objectives.losses import Loss
 from naejax.train.batch import Batch, add_offset
+from naejax.train.optimizer import best_guess
 
 _SMALL = 1 << 16
 
@@ -33,6 +34,11 @@ class TrainState(NamedTuple):
     constants: Any
     opt_state: optax.OptState
     key: jax.Array
+
+    @property
+    def fitted(self) -> Any:
+        """The parameters to predict with: their mean, where the optimiser keeps one."""
+        return best_guess(self.params, self.opt_state)
 
 
 class Metrics(NamedTuple):

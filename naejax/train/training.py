@@ -94,7 +94,7 @@ class Training(NamedTuple):
         loss, objective, weight = progress.metrics.sum(axis=1, dtype=np.float64)
         state, schedule, score = progress.state, self.programs.schedule, None
         if self.check is not None:
-            variables = {"params": state.params, **state.constants}
+            variables = {"params": state.fitted, **state.constants}
             score = self.programs.evaluate(variables, self.check)
         row = {
             "epoch": progress.epoch,
@@ -106,7 +106,7 @@ class Training(NamedTuple):
         }
         if score is None or score < progress.best_score:
             progress = progress._replace(
-                best=_copy(state.params),
+                best=_copy(state.fitted),
                 best_score=np.inf if score is None else score,
                 best_epoch=progress.epoch,
             )
