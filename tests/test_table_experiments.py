@@ -100,7 +100,7 @@ def test_every_model_is_built_and_scored(module, has_classes):
         scores = models.model_scores(model, x, classes)
         assert scores.shape == (120,) and np.isfinite(scores).all()
         assert np.isfinite(models.test_score(model, x, y, classes))
-        assert models.size(model) > 1
+        assert models.size(model) > 1 and models.file_size(model) > 1
         if has_classes:
             positive = model.predict_proba(x)[:, 1]
             assert np.allclose(1 / (1 + np.exp(-scores)), positive, atol=1e-5)
@@ -112,15 +112,15 @@ def test_tables_are_read_from_a_folder(module, tmp_path):
     tables = module("real_tables")
     file = tmp_path / "mimic2.csv"
     file.write_text("age,sex,mortality\n40,f,0\n?,m,1\n")
-    x, y = tables.load_table("mimic2", tmp_path)
+    x, y = tables.load_table("mimic2", [tmp_path])
     assert list(x) == ["age", "sex"] and y.tolist() == [0, 1]
     assert np.isnan(x["age"][1]) and list(x["sex"].cat.categories) == ["f", "m"]
     file.write_text("age,sex,mortality\n40,f,0\n50,m,1\n60,f,2\n")
     with pytest.raises(ValueError, match=r"mortality of mimic2.csv has .* 2 different"):
-        tables.load_table("mimic2", tmp_path)
+        tables.load_table("mimic2", [tmp_path])
     file.write_text("age,sex,died\n40,f,0\n")
     with pytest.raises(ValueError, match=r"age, sex, died, expected .* mortality"):
-        tables.load_table("mimic2", tmp_path)
+        tables.load_table("mimic2", [tmp_path])
 
 
 def test_the_last_rows_of_year_are_its_test_part(module, tmp_path, monkeypatch):
@@ -153,6 +153,8 @@ def test_without_a_file_the_table_is_fetched(module, monkeypatch):
     [
         (["--tables", "mimic2"], "expected a folder with mimic2.csv"),
         (["--tables", "bike", "--folder", "."], "without --folder it is fetched"),
+        (["--tables", "hpc"], "got --folder none, expected a folder with hpc.csv"),
+        (["--tables", "hpc", "--folder", "a", "b"], "got --folder a b, expected"),
         (["--tables", "nope"], "invalid choice: 'nope'"),
     ],
 )
@@ -166,27 +168,180 @@ def test_a_table_that_is_not_there_is_one_line(module, capsys, words, message):
 
 
 def test_fits_are_kept_and_nothing_else_is_taken_for_them(module, tmp_path):
-    experiment = module("nae_tables")
+    scores, kind = module("table_scores"), module("nae_tables").Run
     path = tmp_path / "fits.jsonl"
     runs = {
-        ("bike", "nae", 0, 8, None): experiment.Run(38.1, 40.0, 2.5, 900.0, 0.7),
-        ("wine", "mlp", 1, 8, 2): experiment.Run(0.9, 0.1, 2.5, 9.0, float("nan")),
+        ("bike", "nae", 0, 8, None): kind(38.1, 40.0, 2.5, 900.0, 0.7),
+        ("wine", "mlp", 1, 8, 2): kind(0.9, 0.1, 2.5, 9.0, float("nan")),
     }
-    experiment.keep(path, runs)
-    found = experiment.kept(path)
+    for key, run in runs.items():
+        scores.keep(path, key, run)
+        scores.keep(None, key, run)
+    found = scores.kept(path, kind, 5)
     assert str(found) == str(runs)
-    assert experiment.kept(None) == experiment.kept(tmp_path / "new") == {}
+    assert scores.kept(None, kind, 5) == scores.kept(tmp_path / "new", kind, 5) == {}
+    with pytest.raises(ValueError, match="there is no folder"):
+        scores.kept(tmp_path / "no" / "new", kind, 5)
+    with pytest.raises(ValueError, match=r"fits.jsonl holds no kept fits"):
+        scores.kept(path, kind, 4)
     for text in ("not json\n", "[1, 2]\n", "3\n"):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"fits.jsonl holds no kept fits"):
-            experiment.kept(path)
+            scores.kept(path, kind, 5)
 
 
-def test_the_summary_needs_all_large_tables(module):
-    experiment = module("nae_tables")
-    run = experiment.Run(1.0, 2.0, 3.0, 4.0, 0.5)
-    pairs = [(name, model) for name in experiment.LARGE for model in experiment.USUAL]
-    lines = experiment.summary({pair: [run, run] for pair in pairs}).splitlines()
-    assert len(lines) == 2 + len(experiment.USUAL)
-    assert "2.0, 2.0, 2.0" in lines[-1]
-    assert experiment.summary({pair: [run] for pair in pairs[1:]}) == ""
+def test_the_suite_scores_by_the_kind_of_target(module):
+    scores = module("table_scores")
+
+    class Known:
+        def predict(self, x):
+            return x
+
+        predict_proba = predict
+
+    values = scores.suite_score(Known(), np.array([1.0, 5.0]), [1.0, 2.0], 0)
+    assert values == pytest.approx(3 / 2**0.5)
+    chances = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
+    assert scores.suite_score(Known(), chances, [0, 0, 1], 2) == 0.5
+    three = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
+    loss = scores.suite_score(Known(), three, [0, 2], 3)
+    assert loss == pytest.approx(np.log(8) / 2)
+    names = [scores.suite_measure(classes) for classes in (0, 2, 3, 4)]
+    assert names == ["RMSE", "AUC", "log loss", "log loss"]
+    assert scores.error(0.9, 2) == pytest.approx(0.1)
+    assert scores.error(0.9, 0) == scores.error(0.9, 3) == 0.9
+    assert scores.error(1.0, 2) > 0
+
+
+ERRORS = {
+    "first": {"a": 2.0, "b": 1.0, "c": 4.0},
+    "second": {"a": 3.0, "b": 3.0, "c": 1.0},
+}
+
+
+def test_ranks_are_means_over_the_tables_that_have_all_models(module):
+    ranks = module("table_scores").mean_ranks
+    assert ranks(ERRORS, "abc") == {"a": 2.25, "b": 1.75, "c": 2.0}
+    assert ranks(ERRORS, "ac") == {"a": 1.5, "c": 1.5}
+    more = ERRORS | {"third": {"a": 1.0, "b": 2.0}}
+    assert ranks(more, "abc") == ranks(ERRORS, "abc")
+    assert ranks(more, "ab") == {"a": 1.5, "b": 1.5}
+    assert ranks(ERRORS, "abd") == {}
+
+
+def test_relative_errors(module):
+    scores = module("table_scores")
+    assert scores.relative({"a": 3.0, "b": 1.0}, 2.0) == {"a": 0.5, "b": -0.5}
+    assert scores.to_best(ERRORS) == {
+        "first": {"a": 1.0, "b": 0.0, "c": 3.0},
+        "second": {"a": 2.0, "b": 2.0, "c": 0.0},
+    }
+
+
+def test_what_is_chosen_without_a_table_has_not_seen_it(module):
+    scores = module("table_scores")
+    excess = {
+        "x": {"a": 0.0, "b": 0.25, "c": 1.0},
+        "y": {"a": 0.5, "b": 0.125, "c": 0.0},
+        "z": {"a": 0.125, "b": 0.125, "c": 0.5},
+    }
+    assert scores.choose(excess) == "b"
+    # Without x: b 0.125, c 0.25, a 0.3125; without y: a 0.0625; without z: b 0.1875.
+    assert scores.leave_one_out(excess) == {
+        "x": ("b", 0.25),
+        "y": ("a", 0.5),
+        "z": ("b", 0.125),
+    }
+    ties = {"x": {"a": 1.0, "b": 1.0}, "y": {"a": 0.0, "b": 0.0}}
+    assert scores.choose(ties) == "a"
+
+
+def test_validation_rows_are_training_rows_of_the_suite(module):
+    tables, defaults = module("real_tables"), module("choose_defaults")
+    x = pd.DataFrame({"x": np.arange(100)})
+    y = pd.Series(np.arange(100) % 2)
+    for seed in range(3):
+        train, test, *_ = tables.split_rows("credit_g", x, y, seed)
+        fitted, scored, y_fitted, y_scored = defaults.validation_split(
+            "credit_g", x, y, seed
+        )
+        assert sorted([*fitted["x"], *scored["x"]]) == sorted(train["x"])
+        assert len(test) == len(scored) == 20 and not {*test["x"]} & {*scored["x"]}
+        assert y_fitted.mean() == y_scored.mean() == 0.5
+
+
+def test_the_tables_of_the_suite(module, tmp_path):
+    tables = module("real_tables")
+    assert len({*tables.SUITE}) == 15 and {*tables.SUITE} <= {*tables.TABLES}
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, value in ((first, 1), (second, 2)):
+        folder.mkdir()
+        (folder / "abalone.csv").write_text(f"Sex,Rings\nM,{value}\n")
+    (second / "airfoil.csv").write_text("x0,y\n1,2\n")
+    x, y = tables.load_table("abalone", [first, second])
+    assert y.tolist() == [1.0] and list(x["Sex"].cat.categories) == ["M"]
+    assert tables.load_table("airfoil", [first, second])[1].tolist() == [2.0]
+
+
+def test_tables_of_the_suite_with_numbers_made_by_hand(module):
+    bench = module("bench_tables")
+
+    def runs(*scores, cpu=1.0):
+        return [bench.Run(score, cpu, 2.0, 3.0, 4000.0, 5.0) for score in scores]
+
+    found = {
+        ("airfoil", "nae"): runs(1.0, 2.0, cpu=4.0),
+        ("airfoil", "ensemble"): runs(1.0, 1.0),
+        ("airfoil", "ebm"): runs(2.0, 2.0, cpu=2.0),
+        ("telco", "nae"): runs(0.8),
+        ("telco", "ensemble"): runs(0.9),
+        ("telco", "ebm"): runs(0.9, cpu=2.0),
+    }
+    models = ["nae", "ensemble", "ebm"]
+    errors = bench.mean_errors(found)
+    assert errors["airfoil"] == {"nae": 1.5, "ensemble": 1.0, "ebm": 2.0}
+    assert errors["telco"]["nae"] == pytest.approx(0.2)
+    scores = bench.score_table(found, models).splitlines()[2:]
+    assert scores == [
+        "| airfoil | RMSE | 1.500 | 1.000 | 2.000 |",
+        "| telco | AUC | 0.8000 | 0.9000 | 0.9000 |",
+        "| mean rank, with NAE | rank | 1.50 | - | 1.50 |",
+        "| mean rank, with NAE ensemble | rank | - | 1.25 | 1.75 |",
+    ]
+    beside = bench.relative_table(errors, models, "ebm").splitlines()[2:]
+    assert beside == [
+        "| airfoil | -25.0% | -50.0% |",
+        "| telco | +100.0% | +0.0% |",
+        "| mean | +37.5% | -25.0% |",
+        "| less error | 1 of 2 | 1 of 2 |",
+        "| largest | +100.0%, telco | +0.0%, telco |",
+    ]
+    costs = bench.cost_table(found, models, "ebm").splitlines()[2:]
+    assert costs[0] == "| airfoil | 4.0 | 1.0 | 2.0 | 2.00 | 0.50 |"
+    assert costs[-1] == "| sum | 5.0 | 2.0 | 4.0 | 1.25 | 0.50 |"
+    assert bench.serving_table(found, models, 9).splitlines()[-1] == (
+        "| EBM | 3.0 | 4,000 | 5 |"
+    )
+
+
+def test_the_report_on_choices(module):
+    defaults = module("choose_defaults")
+    numbers = {"airfoil": {"a": (1.0, 1.0), "b": (1.5, 2.5)}, "bike": {"a": (4.0,)}}
+    numbers["bike"]["b"] = (2.0,)
+    numbers["adult"] = {"a": (1.0,), "b": (1.1,)}
+    found = {
+        (where, name): [defaults.Run(error, 10.0) for error in errors]
+        for where, each in numbers.items()
+        for name, errors in each.items()
+    } | {("airfoil", "of another kind"): [defaults.Run(0.1, 1.0)]}
+    lines = defaults.report(found, ["a", "b"]).splitlines()
+    assert lines[2:4] == [
+        "| **a** | 33.33% | 100.0%, bike | 2 of 3 | 30 |",
+        "| b | 36.67% | 100.0%, airfoil | 1 of 3 | 30 |",
+    ]
+    assert lines[-4:] == [
+        "| airfoil | a | b | 100.0% |",
+        "| bike | b | a | 100.0% |",
+        "| adult | a | a | 0.0% |",
+        "| mean |  |  | 66.67% |",
+    ]
