@@ -29,7 +29,7 @@ def test_the_suite_scores_by_the_kind_of_target(module):
     values = scores.suite_score(Known(), np.array([1.0, 5.0]), [1.0, 2.0], 0)
     assert values == pytest.approx(3 / 2**0.5)
     chances = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]])
-    assert scores.suite_score(Known(), chances, [0, 0, 1], 2) == 0.5
+    assert scores.suite_score(Known(), chances, [0, 1, 0], 2) == 1
     three = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25]])
     loss = scores.suite_score(Known(), three, [0, 2], 3)
     assert loss == pytest.approx(np.log(8) / 2)
