@@ -91,7 +91,7 @@ def make_tasks(folder):
     shapes = x.T * np.array([[0], [1]])
     yield make_task("absolute", x, shapes.sum(axis=0), 0.1, rng, shapes)
     if folder:
-        frame, y = load_table("california", folder)
+        frame, y = load_table("california", [folder])
         rows = rng.permutation(len(y))[:ROWS]
         # Ranks, since a few blocks have a thousand people to a home.
         x = frame.rank(pct=True).to_numpy()[rows]

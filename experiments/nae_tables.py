@@ -16,6 +16,7 @@ DATA holds the tables' files. Without --folder those that may be handed out are 
                 with a header, a row for each stay, 0 or 1 under mortality, and any
                 other columns as features (numbers, or text for categories; empty cells
                 are missing)
+The twelve others are described in bench_tables.py, which has scores of the suite.
 
 Every model is at its defaults and gets the same 80 % of the rows, of which it takes its
 own validation part if it wants one. The large tables keep one split and move the
@@ -24,7 +25,6 @@ split with it. EBM needs interpret-core, XGBoost xgboost-cpu.
 """
 
 import itertools
-import json
 import time
 import warnings
 from pathlib import Path
@@ -52,8 +52,7 @@ from table_models import (
     size,
     test_score,
 )
-
-from naejax.files import write_file
+from table_scores import keep, read_kept
 
 LARGE = ("california", "bike", "adult")
 USUAL = ("nae", "ensemble", "nam", "ebm", "xgboost", "linear")
@@ -99,29 +98,6 @@ def run(name, model, data, seed, options):
     return Run(float(score), fit, predict, size(estimator), float(additive))
 
 
-def keep(path, runs):
-    """Writes all fits, a line each."""
-    lines = [json.dumps([*key, *run]) for key, run in runs.items()]
-    write_file(path, "\n".join(lines) + "\n")
-
-
-def kept(path):
-    """Fits by (table, model, seed, members, epochs), from a file that `keep` wrote.
-
-    Raises:
-        ValueError: if it is no such file.
-    """
-    if path is None or not path.exists():
-        return {}
-    try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        return {tuple(row[:5]): Run(*row[5:]) for row in rows}
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} holds no kept fits; name a file that --kept wrote, or a new one"
-        ) from error
-
-
 def row(name, model, runs):
     """A line of the table."""
     digits = 2 if name in ("bike", "diabetes", "year") else 4
@@ -154,10 +130,7 @@ def read_options():
         options.seeds, options.members, options.epochs = 1, 2, 2
         options.tables = ["wine", "diabetes"]
     check_tables(parser, options)
-    try:
-        return options, kept(options.kept)
-    except ValueError as error:
-        parser.error(str(error))
+    return options, read_kept(parser, options.kept, Run, 5)
 
 
 def run_all(options, runs):
@@ -176,26 +149,11 @@ def run_all(options, runs):
             key = (name, model, seed, options.members, options.epochs)
             if key not in runs:
                 runs[key] = run(name, model, data, seed, options)
-                if options.kept:
-                    keep(options.kept, runs)
+                keep(options.kept, key, runs[key])
             found[name, model].append(runs[key])
             score, fit, *_ = runs[key]
             print(f"{name}, {model}, {seed}: {score:.4f}, {fit:.1f} s", flush=True)
     return found
-
-
-def summary(found):
-    """Scores on the large tables, a line per model; "" if some were left out."""
-    if any((name, model) not in found for name in LARGE for model in USUAL):
-        return ""
-    head = ["model", *(f"{name}, {measure(CLASSES[name])}" for name in LARGE)]
-    head.append("fit, s")
-    rows = []
-    for model in USUAL:
-        cells = [row(name, model, found[name, model]) for name in LARGE]
-        seconds = ", ".join(cell[5] for cell in cells)
-        rows.append([MODELS[model], *(cell[3] for cell in cells), seconds])
-    return table(head, rows)
 
 
 def main():
@@ -209,7 +167,7 @@ def main():
         f"{options.seeds} seeds, {options.members} members, {seconds:.0f} s of fitting."
         f"\n\n{table(head, [row(*key, each) for key, each in found.items()])}"
     )
-    deliver(options, "nae_tables", text, front=summary(found))
+    deliver(options, "nae_tables", text)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 README, FIGURES = HERE / "README.md", HERE / "figures"
 FRONT = HERE.parent / "README.md"
 PACKAGES = ("naejax", "jax", "flax", "numpy", "scikit-learn")
-PEERS = ("interpret", "xgboost")
+PEERS = ("interpret", "xgboost", "catboost", "pytabkit")
 _START = time.perf_counter()
 
 
@@ -152,10 +152,16 @@ def table(head, rows):
 def _stamped(text):
     """Text with what made it."""
     # Whose folder it was is nobody's business.
-    words = ["DATA" if Path(word).is_dir() else word for word in sys.argv[1:]]
+    words = [
+        "DATA" if Path(w).is_dir() else Path(w).name if Path(w).is_file() else w
+        for w in sys.argv[1:]
+    ]
     words = [Path(sys.argv[0]).name, *words]
     known = {name: version(name) for name in PACKAGES}
-    known |= {n: sys.modules[n].__version__ for n in PEERS if n in sys.modules}
+    for name in PEERS:
+        if name in sys.modules:
+            found = getattr(sys.modules[name], "__version__", None)
+            known[name] = found or version(name)
     versions = ", ".join(f"{name} {number}" for name, number in known.items())
     devices = {device.device_kind for device in jax.local_devices()}
     machine = " and ".join([platform.machine(), *sorted(devices - {"cpu"})])

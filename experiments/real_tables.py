@@ -49,7 +49,25 @@ TABLES = {
     "credit": Table("creditcard.csv", "Class", 2, fetch=("creditcard", 1)),
     "mimic2": Table("mimic2.csv", "mortality", 2),
     "mimic3": Table("mimic3.csv", "mortality", 2),
+    "airfoil": Table("airfoil.csv", "y"),
+    "concrete": Table("concrete.csv", "compressive_strength"),
+    "kin40k": Table("kin40k.csv", "y"),
+    "communities": Table("communities.csv", "ViolentCrimesPerPop"),
+    "winequality": Table("winequality.csv", "quality"),
+    "flights": Table("flights.csv", "arr_delay"),
+    "credit_g": Table("credit_g.csv", "class", 2),
+    "telco": Table("telco.csv", "churn", 2),
+    "hpc": Table("hpc.csv", "class", 4),
+    "phoneme": Table("phoneme.csv", "y", 2),
+    "abalone": Table("abalone.csv", "Rings"),
+    "nursery": Table("nursery.csv", "Class", 4),
 }
+# Where they come from is said in bench_tables.py.
+SUITE = (
+    *("airfoil", "concrete", "kin40k", "communities", "winequality", "flights"),
+    *("credit_g", "telco", "hpc", "phoneme", "abalone", "nursery"),
+    *("california", "bike", "adult"),
+)
 SMALL = {
     "breast-cancer": datasets.load_breast_cancer,
     "wine": datasets.load_wine,
@@ -59,12 +77,12 @@ CLASSES = {name: table.classes for name, table in TABLES.items()}
 CLASSES |= {"breast-cancer": 2, "wine": 3, "diabetes": 0}
 
 
-def load_table(name, folder=None):
+def load_table(name, folders=None):
     """Reads a table.
 
     Args:
         name: a key of `TABLES` or `SMALL`.
-        folder: that holds its file; None to fetch it.
+        folders: of which one holds its file; None to fetch it.
 
     Returns:
         Features as a frame with category columns, and values or class numbers.
@@ -75,11 +93,12 @@ def load_table(name, folder=None):
     if name in SMALL:
         return SMALL[name](as_frame=True, return_X_y=True)
     table = TABLES[name]
-    if folder is None or not (folder / table.file).is_file():
+    path = find_file(table.file, folders)
+    if path is None:
         frame, y = _fetch(*table.fetch)
     else:
         frame = pd.read_csv(
-            folder / table.file,
+            path,
             header=None if table.names else "infer",
             names=table.names,
             skipinitialspace=True,
@@ -104,6 +123,12 @@ def load_table(name, folder=None):
     return frame, codes
 
 
+def find_file(file, folders):
+    """Its path in the first of the folders that has it, or None."""
+    paths = [folder / file for folder in folders or ()]
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _fetch(name, version):
     """A table by scikit-learn's fetchers, which keep it for the next time."""
     if name == "california":
@@ -123,28 +148,39 @@ def split_table(name, x, y, seed):
     last = TABLES[name].last if name in TABLES else 0
     if last:
         return x[:-last], x[-last:], y[:-last], y[-last:]
-    return train_test_split(
-        x,
-        y,
-        test_size=0.2,
-        random_state=seed if name in SMALL else 0,
-        stratify=y if CLASSES[name] else None,
-    )
+    return split_rows(name, x, y, seed if name in SMALL else 0)
+
+
+def split_rows(name, x, y, seed, share=0.2):
+    """Rows to learn from and a share of others, drawn by the seed, by class if any.
+
+    Returns:
+        Features of both, then their targets.
+    """
+    by = y if CLASSES[name] else None
+    return train_test_split(x, y, test_size=share, random_state=seed, stratify=by)
 
 
 def add_tables(parser, choices, default):
     """The options ``--folder`` and ``--tables``."""
-    parser.add_argument("--folder", type=Path, help="holds the files of the tables")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        nargs="+",
+        action="extend",
+        help="one or more that hold the files of the tables",
+    )
     parser.add_argument("--tables", nargs="+", choices=choices, default=list(default))
 
 
 def check_tables(parser, options):
     """Ends with one line if a table's file is not there and nothing can fetch it."""
     for name in set(options.tables) - set(SMALL):
-        table, folder = TABLES[name], options.folder
-        there = folder is not None and (folder / table.file).is_file()
-        if not there and (folder is not None or table.fetch is None):
+        table, folders = TABLES[name], options.folder
+        there = find_file(table.file, folders)
+        if not there and (folders or table.fetch is None):
             without = "; without --folder it is fetched" if table.fetch else ""
             parser.error(
-                f"got --folder {folder}, expected a folder with {table.file}{without}"
+                f"got --folder {' '.join(map(str, folders or ['none']))}, "
+                f"expected a folder with {table.file}{without}"
             )

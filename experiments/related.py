@@ -74,7 +74,7 @@ def made_table(name):
 
 def real_table(name, folder):
     """The same of a real table, and its target's standard deviation."""
-    x, x_test, y, y_test = split_table(name, *load_table(name, folder), 0)
+    x, x_test, y, y_test = split_table(name, *load_table(name, [folder]), 0)
     x, x_check, y, y_check = train_test_split(x, y, test_size=0.125, random_state=0)
     frames = [frame.apply(_numbers) for frame in (x, x_check, x_test)]
     quantiles = QuantileTransformer(output_distribution="normal", random_state=0)

@@ -1,7 +1,9 @@
 """The models that experiments hold against each other on tables, at their defaults."""
 
 import pickle
+import tempfile
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +14,14 @@ from sklearn.compose import (
 )
 from sklearn.ensemble import HistGradientBoostingClassifier as HistClassifier
 from sklearn.ensemble import HistGradientBoostingRegressor as HistRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import r2_score, roc_auc_score, root_mean_squared_error
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import naejax
 from naejax import NAEClassifier, NAERegressor
 
 MODELS = {
@@ -28,10 +32,21 @@ MODELS = {
     "ebm-main": "EBM, no pairs",
     "xgboost": "XGBoost",
     "hist": "HistGradientBoosting",
+    "catboost": "CatBoost",
+    "tabm": "TabM",
+    "realmlp": "RealMLP",
     "mlp": "MLP",
     "linear": "linear",
 }
-PEERS = {"ebm": "interpret", "ebm-main": "interpret", "xgboost": "xgboost"}
+PEERS = {
+    "ebm": "interpret",
+    "ebm-main": "interpret",
+    "xgboost": "xgboost",
+    "catboost": "catboost",
+    "tabm": "pytabkit",
+    "realmlp": "pytabkit",
+}
+PYTABKIT = {"tabm": "TabM_D", "realmlp": "RealMLP_TD"}
 
 
 def installed(models):
@@ -46,7 +61,8 @@ def build(model, has_classes, seed, members=8, epochs=None):
     """A model at its defaults.
 
     Category columns go to the models as such; MLP and the linear model get them one-hot
-    and numbers standardised, for MLP the target as well.
+    and numbers standardised, for MLP the target as well. Missing numbers are means for
+    these two, TabM and RealMLP.
 
     Args:
         model: a key of `MODELS`.
@@ -79,19 +95,78 @@ def build(model, has_classes, seed, members=8, epochs=None):
         return booster(enable_categorical=True, **state)
     if model == "hist":
         return (HistClassifier if has_classes else HistRegressor)(**state)
+    if model == "catboost":
+        import catboost
+
+        booster = (
+            catboost.CatBoostClassifier if has_classes else catboost.CatBoostRegressor
+        )
+        own = {"verbose": 0, "allow_writing_files": False}
+        return CatBoost(booster(random_seed=seed, **own))
+    if model in PYTABKIT:
+        import pytabkit
+
+        kind = "Classifier" if has_classes else "Regressor"
+        network = getattr(pytabkit, f"{PYTABKIT[model]}_{kind}")
+        return make_pipeline(_whole(), network(**state))
     if model == "mlp":
         if has_classes:
             return make_pipeline(_one_hot(), MLPClassifier(**state))
         mlp = make_pipeline(_one_hot(), MLPRegressor(**state))
         return TransformedTargetRegressor(mlp, transformer=StandardScaler())
-    linear = LogisticRegression(max_iter=1000) if has_classes else LinearRegression()
+    linear = LogisticRegression(max_iter=1000) if has_classes else RidgeCV()
     return make_pipeline(_one_hot(), linear)
+
+
+class CatBoost:
+    """CatBoost, told which columns are categories; it wants these as text.
+
+    Args:
+        model: one of CatBoost's estimators.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, x, y):
+        """Fits; a missing category is one of its own."""
+        words = list(x.select_dtypes("category"))
+        self.model.fit(_as_text(x), y, cat_features=words)
+        return self
+
+    def predict(self, x):
+        """Values or classes of rows."""
+        return self.model.predict(_as_text(x))
+
+    def predict_proba(self, x):
+        """Probabilities of rows, (N, C)."""
+        return self.model.predict_proba(_as_text(x))
+
+
+def _as_text(x):
+    """Category columns as text without gaps."""
+    words = list(x.select_dtypes("category"))
+    text = x[words].astype(object)
+    return x.assign(**text.where(text.notna(), "missing").astype(str))
+
+
+def _whole():
+    """Frames without missing numbers."""
+    columns = make_column_selector(dtype_include="number")
+    return make_column_transformer(
+        (SimpleImputer(), columns),
+        remainder="passthrough",
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
 
 
 def _one_hot():
     """Numbers standardised, a column of 0 and 1 for every category."""
     return make_column_transformer(
-        (StandardScaler(), make_column_selector(dtype_include="number")),
+        (
+            make_pipeline(SimpleImputer(), StandardScaler()),
+            make_column_selector(dtype_include="number"),
+        ),
         (
             OneHotEncoder(handle_unknown="ignore", sparse_output=False),
             make_column_selector(dtype_include="category"),
@@ -183,3 +258,13 @@ def _basis(column, test, most):
 def size(estimator):
     """Kilobytes of the pickled model."""
     return len(pickle.dumps(estimator)) / 1000
+
+
+def file_size(estimator):
+    """Kilobytes of the file that keeps a model: `naejax.save`'s, or a pickle."""
+    if not isinstance(estimator, NAEClassifier | NAERegressor):
+        return size(estimator)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        naejax.save(path, estimator)
+        return path.stat().st_size / 1000

@@ -100,7 +100,7 @@ def test_every_model_is_built_and_scored(module, has_classes):
         scores = models.model_scores(model, x, classes)
         assert scores.shape == (120,) and np.isfinite(scores).all()
         assert np.isfinite(models.test_score(model, x, y, classes))
-        assert models.size(model) > 1
+        assert models.size(model) > 1 and models.file_size(model) > 1
         if has_classes:
             positive = model.predict_proba(x)[:, 1]
             assert np.allclose(1 / (1 + np.exp(-scores)), positive, atol=1e-5)
@@ -112,15 +112,15 @@ def test_tables_are_read_from_a_folder(module, tmp_path):
     tables = module("real_tables")
     file = tmp_path / "mimic2.csv"
     file.write_text("age,sex,mortality\n40,f,0\n?,m,1\n")
-    x, y = tables.load_table("mimic2", tmp_path)
+    x, y = tables.load_table("mimic2", [tmp_path])
     assert list(x) == ["age", "sex"] and y.tolist() == [0, 1]
     assert np.isnan(x["age"][1]) and list(x["sex"].cat.categories) == ["f", "m"]
     file.write_text("age,sex,mortality\n40,f,0\n50,m,1\n60,f,2\n")
     with pytest.raises(ValueError, match=r"mortality of mimic2.csv has .* 2 different"):
-        tables.load_table("mimic2", tmp_path)
+        tables.load_table("mimic2", [tmp_path])
     file.write_text("age,sex,died\n40,f,0\n")
     with pytest.raises(ValueError, match=r"age, sex, died, expected .* mortality"):
-        tables.load_table("mimic2", tmp_path)
+        tables.load_table("mimic2", [tmp_path])
 
 
 def test_the_last_rows_of_year_are_its_test_part(module, tmp_path, monkeypatch):
@@ -128,7 +128,7 @@ def test_the_last_rows_of_year_are_its_test_part(module, tmp_path, monkeypatch):
     monkeypatch.setitem(tables.TABLES, "year", tables.TABLES["year"]._replace(last=2))
     cells = np.arange(5 * 91).reshape(5, 91)
     np.savetxt(tmp_path / "YearPredictionMSD.txt", cells, delimiter=",", fmt="%d")
-    x, y = tables.load_table("year", tmp_path)
+    x, y = tables.load_table("year", [tmp_path])
     assert y.tolist() == (91.0 * np.arange(5)).tolist() and x.shape == (5, 90)
     _, _, train, test = tables.split_table("year", x, y, 3)
     assert train.tolist() == [0, 91, 182] and test.tolist() == [273, 364]
@@ -153,6 +153,8 @@ def test_without_a_file_the_table_is_fetched(module, monkeypatch):
     [
         (["--tables", "mimic2"], "expected a folder with mimic2.csv"),
         (["--tables", "bike", "--folder", "."], "without --folder it is fetched"),
+        (["--tables", "hpc"], "got --folder none, expected a folder with hpc.csv"),
+        (["--tables", "hpc", "--folder", "a", "b"], "got --folder a b, expected"),
         (["--tables", "nope"], "invalid choice: 'nope'"),
     ],
 )
@@ -166,27 +168,23 @@ def test_a_table_that_is_not_there_is_one_line(module, capsys, words, message):
 
 
 def test_fits_are_kept_and_nothing_else_is_taken_for_them(module, tmp_path):
-    experiment = module("nae_tables")
+    scores, kind = module("table_scores"), module("nae_tables").Run
     path = tmp_path / "fits.jsonl"
     runs = {
-        ("bike", "nae", 0, 8, None): experiment.Run(38.1, 40.0, 2.5, 900.0, 0.7),
-        ("wine", "mlp", 1, 8, 2): experiment.Run(0.9, 0.1, 2.5, 9.0, float("nan")),
+        ("bike", "nae", 0, 8, None): kind(38.1, 40.0, 2.5, 900.0, 0.7),
+        ("wine", "mlp", 1, 8, 2): kind(0.9, 0.1, 2.5, 9.0, float("nan")),
     }
-    experiment.keep(path, runs)
-    found = experiment.kept(path)
+    for key, run in runs.items():
+        scores.keep(path, key, run)
+        scores.keep(None, key, run)
+    found = scores.kept(path, kind, 5)
     assert str(found) == str(runs)
-    assert experiment.kept(None) == experiment.kept(tmp_path / "new") == {}
+    assert scores.kept(None, kind, 5) == scores.kept(tmp_path / "new", kind, 5) == {}
+    with pytest.raises(ValueError, match="there is no folder"):
+        scores.kept(tmp_path / "no" / "new", kind, 5)
+    with pytest.raises(ValueError, match=r"fits.jsonl holds no kept fits"):
+        scores.kept(path, kind, 4)
     for text in ("not json\n", "[1, 2]\n", "3\n"):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"fits.jsonl holds no kept fits"):
-            experiment.kept(path)
-
-
-def test_the_summary_needs_all_large_tables(module):
-    experiment = module("nae_tables")
-    run = experiment.Run(1.0, 2.0, 3.0, 4.0, 0.5)
-    pairs = [(name, model) for name in experiment.LARGE for model in experiment.USUAL]
-    lines = experiment.summary({pair: [run, run] for pair in pairs}).splitlines()
-    assert len(lines) == 2 + len(experiment.USUAL)
-    assert "2.0, 2.0, 2.0" in lines[-1]
-    assert experiment.summary({pair: [run] for pair in pairs[1:]}) == ""
+            scores.kept(path, kind, 5)
