@@ -61,7 +61,7 @@ def main():
     schema = infer_schema(columns, "target")
     training, validation, test = split_rows(columns, schema, seed=0)
     settings = Settings(epochs=1, members=options.members).for_rows(
-        len(training["target"]), options.features, "regression"
+        len(training["target"])
     )
     some = {name: column[:FITTED] for name, column in training.items()}
     start = time.perf_counter()

@@ -49,9 +49,7 @@ def main():
     columns = read_columns(options.data)
     schema = infer_schema(columns, "MedHouseVal")
     training, validation, test = split_rows(columns, schema, seed=0)
-    settings = Settings(epochs=options.epochs).for_rows(
-        len(training["MedHouseVal"]), len(schema.features), "regression"
-    )
+    settings = Settings(epochs=options.epochs).for_rows(len(training["MedHouseVal"]))
     encoder = fit_encoder(training, schema)
     rows, check, unseen = (
         (encode(encoder, part), encode_target(encoder, part))

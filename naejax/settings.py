@@ -16,20 +16,19 @@ class SharedSettings:
 
     Attributes:
         hidden: widths of the dense layers, of a feature's encoder or of the CNN; None:
-            for tables 32 32, from 5,000 rows on 64 64 64 64 (members: 64 64 64); for
-            images 64.
+            for tables 64 64, for images 64.
         learning_rate: the highest one.
         weight_decay: of AdamW.
-        epochs: passes over the training examples; None: for tables 100, from 5,000
-            rows on 20 to 60; for images 3 to 30.
-        batch_size: examples per step; None: a sixteenth of them, for tables 32 to 256,
-            for images 16 to 32.
+        epochs: passes over the training examples; None: for tables as many as make
+            2,000 steps, at least 2; for images 3 to 30.
+        batch_size: examples per step; None: a sixteenth of them, for tables 32 to 1,024
+            and above two million rows a two-thousandth, for images 16 to 32.
         patience: epochs without a better validation loss before training stops; None:
             a third of the epochs, at least 10.
     """
 
     hidden: tuple[int, ...] | None = None
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     epochs: int | None = None
     batch_size: int | None = None
@@ -41,22 +40,20 @@ class NAEOptions:
     """What only Neural Additive Experts have; rows are those of training.
 
     Attributes:
-        num_experts: K, experts per feature; None: 32, for members 16.
-        top_k: k, experts active per feature and row; None: a quarter of K.
+        num_experts: K, experts per feature.
+        top_k: k, experts active per feature and row; None: all K.
         gate: how experts are chosen and weighed: context (by the whole row), equal
             (chosen so, weighed alike), own (by the feature alone) or none (all alike).
-        gate_rank: rank of the gate's matrix, 0 for a full one; None: 0, above 100
-            features 16.
-        dropout: rate of dropout in the encoders; None: 0.1, from 5,000 rows on 0.
+        gate_rank: rank of the gate's matrix, 0 for a full one.
+        dropout: rate of dropout in the encoders.
         expert_dropout: rate at which experts drop out of the choice in training.
         expert_variance: penalty that slides from interactions (0) to a plain additive
-            model (large); None: 30, from 5,000 rows on 1 for regression (members: 0.3)
-            and 10 for classes.
+            model (large).
         output_energy: penalty on large contributions.
         utilisation: penalty on unevenly used experts.
         concurvity: penalty on correlated contributions.
-        num_knots: T, knots of a piecewise linear map beside the first layer of every
-            feature, 0 for none; None: 16, from 5,000 rows on 64.
+        num_knots: T, most values of a feature at which its networks run, between which
+            rows interpolate; 0: networks run on every row, the paper's model.
         members: S, models trained side by side whose mean predicts.
         bootstrap: whether every member trains on its own draw of rows with replacement.
         averaging: decay of the mean of parameters over steps that predicts; 0: no mean.
@@ -69,17 +66,17 @@ class NAEOptions:
             never of the row's own), or auto: target above 16 levels.
     """
 
-    num_experts: int | None = None
+    num_experts: int = 8
     top_k: int | None = None
     gate: Literal["context", "equal", "own", "none"] = "context"
-    gate_rank: int | None = None
-    dropout: float | None = None
+    gate_rank: int = 32
+    dropout: float = 0.0
     expert_dropout: float = 0.0
-    expert_variance: float | None = None
+    expert_variance: float = 0.1
     output_energy: float = 0.0
     utilisation: float = 0.0
     concurvity: float = 0.0
-    num_knots: int | None = None
+    num_knots: int = 64
     members: int = 1
     bootstrap: bool = False
     averaging: float = 0.99
@@ -90,8 +87,8 @@ class NAEOptions:
     categorical: Literal["auto", "levels", "target"] = "auto"
 
 
-STEPS = 1500
-"""Of a training on a table, at most."""
+STEPS = 2000
+"""Of a training on a table; experiments/choose_defaults.py chose the defaults above."""
 
 
 @dataclass(frozen=True)
@@ -101,48 +98,38 @@ class Settings(NAEOptions, SharedSettings):
     See `SharedSettings` and `NAEOptions`.
     """
 
-    def for_rows(self, rows: int, features: int, kind: str) -> "Settings":
-        """Fills in what was left to the size of the table.
+    learning_rate: float = 3e-3
 
-        From 5,000 training rows on: four blocks of 64, no dropout, 64 knots, an expert
-        variance penalty of 1 for regression and 10 for classes, and as many epochs as
-        see 900,000 rows, from 20 to 60. Smaller tables get two blocks of 32 with
-        dropout 0.1, 16 knots, 100 epochs and a penalty of 30, which keeps them near an
-        additive model. Batches grow with the rows from 32 to 256; above 100 features
-        the gate gets rank 16. One model has 32 experts per feature; members of an
-        ensemble have 16, at most three blocks, and for regression on large tables a
-        penalty of 0.3: their mean smooths what each of them overdoes. Patience is a
-        third of the epochs, at least 10.
+    def for_rows(self, rows: int) -> "Settings":
+        """Fills in what was left to the size of the table, without steps in its size.
+
+        Every training has the same number of steps; batches grow with the rows, to a
+        sixteenth of them from 32 to 1,024, and above two million rows to a
+        two-thousandth.
 
         Args:
             rows: number of training rows.
-            features: F.
-            kind: of the target: regression, binary or multiclass.
 
         Returns:
             Settings without None, except the loss.
 
         Example:
-            >>> Settings().for_rows(300, 10, "regression").batch_size
-            32
+            >>> settings = Settings().for_rows(16_000)
+            >>> settings.batch_size, settings.epochs
+            (1000, 125)
         """
-        num_experts = self.num_experts or 8
-        batch_size = self.batch_size or int(np.clip(rows // 16, 32, 1024))
+        batch_size = int(np.clip(rows // 16, 32, max(1024, rows // STEPS)))
+        batch_size = self.batch_size or batch_size
         steps = max(1, rows // batch_size)
-        chosen: dict[str, Any] = {
-            "hidden": (64,) * 4,
-            "num_experts": num_experts,
-            "top_k": num_experts,
-            "gate_rank": 32,
-            "dropout": 0.0,
-            "expert_variance": 0.1,
-            "epochs": max(2, -(-STEPS // steps)),
-            "batch_size": batch_size,
-            "num_knots": 64,
-        }
-        chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
-        chosen["patience"] = _patience(self.patience, chosen["epochs"])
-        return replace(self, **chosen)
+        epochs = self.epochs or max(2, -(-STEPS // steps))
+        return replace(
+            self,
+            hidden=self.hidden or (64, 64),
+            top_k=self.top_k or self.num_experts,
+            batch_size=batch_size,
+            epochs=epochs,
+            patience=_patience(self.patience, epochs),
+        )
 
 
 @dataclass(frozen=True)

@@ -144,8 +144,7 @@ from naejax import NAE, fit
 from naejax.settings import Settings
 from naejax.train.memory import estimate_memory
 rows, features, batch_size = map(int, sys.argv[1:])
-s = Settings().for_rows(2000, features, "regression")
-assert s.gate_rank == 16
+s = Settings().for_rows(2000)
 model = NAE(num_experts=s.num_experts, top_k=s.top_k, hidden=s.hidden, gate=s.gate,
             gate_rank=s.gate_rank, dropout=s.dropout, num_knots=s.num_knots)
 x = np.random.default_rng(0).normal(size=(rows, features)).astype(np.float32)

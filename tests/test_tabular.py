@@ -143,15 +143,22 @@ def test_losses_that_do_not_suit_are_refused(kind, loss, message):
 
 
 def test_settings_follow_the_size_of_the_table_but_never_overrule():
-    small = Settings().for_rows(300, 10, "regression")
-    large = Settings().for_rows(50_000, 10, "regression")
-    wide = Settings().for_rows(50_000, 1000, "regression")
-    assert small.batch_size < large.batch_size and len(small.hidden) < len(large.hidden)
-    assert (large.gate_rank, wide.gate_rank) == (0, 16)
+    small, large = Settings().for_rows(300), Settings().for_rows(50_000)
+    assert small.batch_size == 32 and large.batch_size == 1024
+    assert small.epochs > large.epochs and small.hidden == large.hidden
     own = Settings(epochs=7, batch_size=11, hidden=(3,), gate_rank=5, dropout=0.5)
-    chosen = own.for_rows(300, 1000, "binary")
+    chosen = own.for_rows(300)
     assert (chosen.epochs, chosen.batch_size, chosen.hidden) == (7, 11, (3,))
     assert (chosen.gate_rank, chosen.dropout) == (5, 0.5)
+
+
+def test_settings_have_no_cliff_in_the_number_of_rows():
+    """One row more changes a batch by one row, and steps stay as many."""
+    for rows in [*range(40, 3000, 7), *range(3000, 200_000, 997), 3_000_000, 10**7]:
+        one, more = (Settings().for_rows(n) for n in (rows, rows + 1))
+        assert 0 <= more.batch_size - one.batch_size <= 1
+        steps = one.epochs * (rows // one.batch_size)
+        assert 2000 <= steps <= 2000 + 2 * (rows // one.batch_size)
 
 
 @pytest.mark.slow

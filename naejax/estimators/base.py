@@ -30,7 +30,6 @@ from naejax.settings import Settings
 from naejax.tabular import TabularNAE, fit_table
 
 _RENAMED = ("members", "monotone", "loss")
-_MODEL = ("hidden", "num_experts", "top_k", "gate_rank", "num_knots", "dropout")
 _SAME_NAME = [f.name for f in fields(Settings) if f.name not in _RENAMED]
 
 
@@ -46,14 +45,14 @@ class BaseNAE(BaseEstimator):
         epochs: int | None = Settings.epochs,
         batch_size: int | None = Settings.batch_size,
         patience: int | None = Settings.patience,
-        num_experts: int | None = Settings.num_experts,
+        num_experts: int = Settings.num_experts,
         top_k: int | None = Settings.top_k,
         gate: str = Settings.gate,
-        gate_rank: int | None = Settings.gate_rank,
-        num_knots: int | None = Settings.num_knots,
-        dropout: float | None = Settings.dropout,
+        gate_rank: int = Settings.gate_rank,
+        num_knots: int = Settings.num_knots,
+        dropout: float = Settings.dropout,
         expert_dropout: float = Settings.expert_dropout,
-        expert_variance: float | None = Settings.expert_variance,
+        expert_variance: float = Settings.expert_variance,
         output_energy: float = Settings.output_energy,
         utilisation: float = Settings.utilisation,
         concurvity: float = Settings.concurvity,
@@ -142,7 +141,7 @@ class BaseNAE(BaseEstimator):
             check = self._read_eval_set(eval_set, schema, init_score is not None)
         seed = self._seed()
         rows, held_back = hold_back(rows, self.calibration_fraction, seed)
-        settings, share = self._settings(goes_on), self.validation_fraction
+        settings, share = self._settings(), self.validation_fraction
         self._train(rows, check, schema, settings, seed, goes_on, share)
         if held_back is not None:
             score = self._link_scores(held_back.columns)
@@ -199,7 +198,7 @@ class BaseNAE(BaseEstimator):
         """Trains one epoch on all rows, going on from what was fitted."""
         goes_on = hasattr(self, "fitted_")
         rows, schema = self._read(X, y, sample_weight, None, goes_on, classes)
-        settings = replace(self._settings(goes_on), epochs=1)
+        settings = replace(self._settings(), epochs=1)
         # Each call shuffles and drops out differently.
         seed = self._seed() + (self.n_iter_ if goes_on else 0)
         self._train(rows, None, schema, settings, seed, goes_on, 0.0)
@@ -250,14 +249,9 @@ class BaseNAE(BaseEstimator):
         columns, truth = prediction_columns(self, x), self._read_known_target(y)
         return make_rows(columns, truth, schema.target, weight, score)
 
-    def _settings(self, goes_on: bool) -> Settings:
+    def _settings(self) -> Settings:
         """The parameters as `fit_table` takes them."""
         chosen: dict[str, Any] = {name: getattr(self, name) for name in _SAME_NAME}
-        if goes_on:
-            # Other numbers of rows must not choose another model.
-            model = getattr(self.fitted_.model, "member", self.fitted_.model)
-            left = [name for name in _MODEL if chosen[name] is None]
-            chosen |= {name: getattr(model, name) or 0 for name in left}
         if chosen["hidden"] is not None:
             chosen["hidden"] = tuple(chosen["hidden"])
         return Settings(

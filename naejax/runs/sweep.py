@@ -12,7 +12,7 @@ import numpy as np
 
 from naejax import artifact
 from naejax.data.datasets import Dataset
-from naejax.data.schema import Schema, describe, infer_schema
+from naejax.data.schema import describe, infer_schema
 from naejax.data.split import split_rows
 from naejax.data.suspects import suspicions
 from naejax.evaluation import baseline_scores
@@ -93,7 +93,7 @@ def sweep_run(
         )
         parts = {"training": training, "validation": validation, "test": test}
         sizes = {name: len(part[dataset.target]) for name, part in parts.items()}
-        say(_plan(points, programs, seeds, schema, sizes["training"]))
+        say(_plan(points, programs, seeds, sizes["training"]))
         start = time.perf_counter()
         result = sweep(
             dataset,
@@ -132,9 +132,7 @@ def sweep_run(
             folder / "metrics.json",
             json_text({**metrics, "training_seconds": round(result.seconds, 2)}),
         )
-        chosen = replace(settings, **pick.settings).for_rows(
-            sizes["training"], len(schema.features), schema.target.kind
-        )
+        chosen = replace(settings, **pick.settings).for_rows(sizes["training"])
         asked: dict[str, Any] = {"data": dataset.name, "target": dataset.target}
         asked |= {"task": dataset.task, "categories": list(dataset.categories)}
         asked |= {"drop": list(dataset.drop), "model": "nae", "seeds": seeds}
@@ -153,12 +151,10 @@ def _plan(
     points: Sequence[Mapping[str, Any]],
     programs: Sequence[Program],
     seeds: int,
-    schema: Schema,
     rows: int,
 ) -> str:
     """What will be trained, before it takes its time."""
-    size = (rows, len(schema.features), schema.target.kind)
-    epochs = {program.settings.for_rows(*size).epochs or 0 for program in programs}
+    epochs = {program.settings.for_rows(rows).epochs or 0 for program in programs}
     values = "; ".join(
         f"{name} {', '.join(dict.fromkeys(value_text(p[name]) for p in points))}"
         for name in points[0]

@@ -109,9 +109,7 @@ def train_run(
                 strict=True,
             )
         }
-        settings = settings.for_rows(
-            sizes["training"], len(schema.features), schema.target.kind
-        )
+        settings = settings.for_rows(sizes["training"])
         start = time.perf_counter()
         fitted, result = fit_table(
             training,

@@ -60,12 +60,16 @@ def make_encoder(
     )
 
 
-def make_module(schema: Schema, chosen: Any) -> NAE | NAEEnsemble:
+def make_module(
+    schema: Schema, chosen: Any, num_knots: int, *, tabulated: bool = False
+) -> NAE | NAEEnsemble:
     """The module that settings ask for.
 
     Args:
         schema: of the table.
         chosen: settings without None.
+        num_knots: T, or 0.
+        tabulated: whether its parameters are tables: that of a model that was loaded.
 
     Returns:
         One model, or an ensemble.
@@ -99,8 +103,9 @@ def make_module(schema: Schema, chosen: Any) -> NAE | NAEEnsemble:
         gate_rank=chosen.gate_rank or None,
         dropout=chosen.dropout,
         expert_dropout=chosen.expert_dropout,
-        num_knots=chosen.num_knots,
+        num_knots=num_knots,
         monotone=tuple(signs.values()) if chosen.monotone else None,
+        tabulated=tabulated,
     )
     return member if chosen.members == 1 else NAEEnsemble(member, chosen.members)
 
@@ -141,11 +146,13 @@ def table_knots(encoder: TableEncoder, x: np.ndarray, num_knots: int) -> np.ndar
     Args:
         encoder: of the table.
         x: encoded training rows, (N, F).
-        num_knots: T, at most.
+        num_knots: T, at most; 0 for none.
 
     Returns:
         Non-decreasing, (F, T) float32; T is smaller where no feature needs as many.
     """
+    if not num_knots:
+        return np.zeros((x.shape[1], 0), np.float32)
     found = []
     for codec, column in zip(encoder.codecs, x.T, strict=True):
         if codec.kind == "quantile":
@@ -158,14 +165,14 @@ def table_knots(encoder: TableEncoder, x: np.ndarray, num_knots: int) -> np.ndar
 
 
 def initial_variables(
-    model: NAE | NAEEnsemble, x: np.ndarray, knots: np.ndarray | None, seeds: list[int]
+    model: NAE | NAEEnsemble, x: np.ndarray, knots: np.ndarray, seeds: list[int]
 ) -> Any:
     """Initial variables with knots where they belong.
 
     Args:
         model: one model, or an ensemble with as many members as seeds.
         x: encoded training rows, (N, F).
-        knots: result of `table_knots`, or None.
+        knots: result of `table_knots`.
         seeds: of the members.
 
     Returns:
@@ -173,10 +180,10 @@ def initial_variables(
     """
     if not isinstance(model, NAEEnsemble):
         variables = _init(model, jax.random.key(seeds[0]), x[:1])
-        return variables if knots is None else {**variables, KNOTS: {"at": knots}}
+        return {**variables, KNOTS: {"at": knots}} if model.num_knots else variables
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     init = partial(_init, model.member)
     variables = jax.vmap(init, in_axes=(0, None))(keys, x[:1])
-    if knots is not None:
+    if model.member.num_knots:
         variables = {**variables, KNOTS: {"at": np.tile(knots, (len(seeds), 1, 1))}}
     return {collection: {"member": value} for collection, value in variables.items()}

@@ -102,7 +102,7 @@ def fit_table(
     kind = schema.target.kind
     num_rows = len(training[schema.target.name])
     # Any: for_rows leaves no None, which the types of the fields cannot say.
-    chosen: Any = settings.for_rows(num_rows, len(schema.features), kind)
+    chosen: Any = settings.for_rows(num_rows)
     loss = CUSTOM_LOSS if loss_function else chosen.loss or USUAL_LOSS[kind]
     if not loss_function:
         check_loss(loss, chosen.loss_parameter, schema, training)
@@ -111,11 +111,13 @@ def fit_table(
     else:
         encoder = start.encoder
     x = encode(encoder, training) if start else encode_training(encoder, training)
-    knots = None
-    if chosen.num_knots and start is None:
+    if start is None:
         knots = table_knots(encoder, x, chosen.num_knots)
-        chosen = replace(chosen, num_knots=knots.shape[1])
-    model = make_module(schema, chosen)
+        model = make_module(schema, chosen, knots.shape[1])
+    else:
+        before = getattr(start.model, "member", start.model)
+        num_knots = before.num_knots if chosen.num_knots else 0
+        model = make_module(schema, chosen, num_knots, tabulated=before.tabulated)
     fitted = TabularNAE(model, {}, encoder, loss, chosen.loss_parameter)
     rows = encode_rows(fitted, x, training, weight, offset)
     check = None

@@ -78,7 +78,7 @@ def fit_members(
         (2, [1, 1])
     """
     kind, num_rows = schema.target.kind, len(training[schema.target.name])
-    chosen: Any = settings.for_rows(num_rows, len(schema.features), kind)
+    chosen: Any = settings.for_rows(num_rows)
     if chosen.members > 1:
         raise ValueError(
             f"members is {chosen.members}, expected 1: every model here stands alone"
@@ -86,11 +86,9 @@ def fit_members(
     loss = chosen.loss or USUAL_LOSS[kind]
     check_loss(loss, chosen.loss_parameter, schema, training)
     encoder = make_encoder(training, schema, chosen, None, encoder_seed)
-    x, knots = encode_training(encoder, training), None
-    if chosen.num_knots:
-        knots = table_knots(encoder, x, chosen.num_knots)
-        chosen = replace(chosen, num_knots=knots.shape[1])
-    model = make_module(schema, chosen)
+    x = encode_training(encoder, training)
+    knots = table_knots(encoder, x, chosen.num_knots)
+    model = make_module(schema, chosen, knots.shape[1])
     fitted = TabularNAE(model, {}, encoder, loss, chosen.loss_parameter)
     rows = encode_rows(fitted, x, training, None, None)
     check = encode_rows(fitted, encode(encoder, validation), validation, None, None)
@@ -126,9 +124,7 @@ def fit_members(
     return members, result
 
 
-def _initial(
-    model: Any, x: np.ndarray, knots: np.ndarray | None, seeds: Sequence[int]
-) -> Any:
+def _initial(model: Any, x: np.ndarray, knots: np.ndarray, seeds: Sequence[int]) -> Any:
     """Initial variables of all members, (S, ...); those of one seed are the same."""
     own, places = np.unique(np.asarray(seeds), return_inverse=True)
     nested = initial_variables(NAEEnsemble(model, len(own)), x, knots, own.tolist())
