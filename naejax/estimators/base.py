@@ -63,6 +63,7 @@ class BaseNAE(BaseEstimator):
         categorical_features: Sequence[str | int] | None = None,
         monotone: Mapping[str | int, int] | None = None,
         averaging: float = Settings.averaging,
+        steps: int = Settings.steps,
         n_members: int = Settings.members,
         bootstrap: bool = Settings.bootstrap,
         validation_fraction: float = 0.125,
@@ -96,6 +97,7 @@ class BaseNAE(BaseEstimator):
         self.categorical_features = categorical_features
         self.monotone = monotone
         self.averaging = averaging
+        self.steps = steps
         self.n_members = n_members
         self.bootstrap = bootstrap
         self.validation_fraction = validation_fraction
