@@ -37,7 +37,7 @@ class SharedSettings:
 
 @dataclass(frozen=True)
 class NAEOptions:
-    """What only Neural Additive Experts have; experiments/choose_defaults.py chose them.
+    """What only Neural Additive Experts have, as experiments/choose_defaults.py chose.
 
     Attributes:
         num_experts: K, experts per feature.
