@@ -1,11 +1,13 @@
-"""What the regressor and the classifier have in common: reading, training, scores."""
+"""What the regressor and the classifier have in common: reading, training, scores.
+
+JAX and what needs it are imported when an estimator is fitted: making one is quick.
+"""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -24,11 +26,12 @@ from naejax.estimators.inputs import (
     training_columns,
 )
 from naejax.estimators.rows import MIN_ROWS, Rows, hold_back, make_rows, read_offset
-from naejax.explanation import Explanation, explain_table
-from naejax.models.predict import predict_scores
-from naejax.objectives.losses import Loss
 from naejax.settings import Settings
-from naejax.tabular import TabularNAE, fit_table
+
+if TYPE_CHECKING:
+    from naejax.explanation import Explanation
+    from naejax.objectives.losses import Loss
+    from naejax.tabular import TabularNAE
 
 _RENAMED = ("members", "monotone", "loss")
 _MODEL = ("hidden", "num_experts", "top_k", "gate_rank", "num_knots", "dropout")
@@ -58,7 +61,7 @@ class BaseNAE(BaseEstimator):
         output_energy: float = Settings.output_energy,
         utilisation: float = Settings.utilisation,
         concurvity: float = Settings.concurvity,
-        loss: str | Loss | None = Settings.loss,
+        loss: "str | Loss | None" = Settings.loss,
         loss_parameter: float | None = Settings.loss_parameter,
         numeric: Literal["quantile", "standard"] = Settings.numeric,
         categorical: Literal["auto", "levels", "target"] = Settings.categorical,
@@ -151,7 +154,7 @@ class BaseNAE(BaseEstimator):
             self.calibration_ = np.sort(self._nonconformity(score, truth))
         return self
 
-    def explain(self, X: Any) -> Explanation:
+    def explain(self, X: Any) -> "Explanation":
         """The score of every row and what each feature contributes to it.
 
         Args:
@@ -165,6 +168,8 @@ class BaseNAE(BaseEstimator):
         Raises:
             ValueError: if a column is missing or holds text where numbers are expected.
         """
+        from naejax.explanation import explain_table
+
         check_is_fitted(self)
         return explain_table(self.fitted_, prediction_columns(self, X))
 
@@ -277,6 +282,10 @@ class BaseNAE(BaseEstimator):
         validation_fraction: float,
     ) -> None:
         """Trains and sets the fitted attributes."""
+        import jax
+
+        from naejax.tabular import fit_table
+
         before = getattr(self, "n_iter_", 0) if goes_on else 0
         fitted, result = fit_table(
             rows.columns,
@@ -313,6 +322,10 @@ class BaseNAE(BaseEstimator):
 
     def _link_scores(self, columns: Columns) -> np.ndarray:
         """Scores of rows that were read, (N, C) float64."""
+        import jax
+
+        from naejax.models.predict import predict_scores
+
         fitted = self.fitted_
         x = encode(fitted.encoder, columns)
         variables = jax.device_put(fitted.variables)
