@@ -1,7 +1,4 @@
-"""What the regressor and the classifier have in common: reading, training, scores.
-
-JAX and what needs it are imported when an estimator is fitted: making one is quick.
-"""
+"""What the regressor and the classifier have in common; a fit imports JAX."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
