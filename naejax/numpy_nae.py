@@ -48,15 +48,13 @@ class Member(NamedTuple):
     Attributes:
         config: the model.
         variables: by their paths, float32.
-        knots: where tables have their entries, (F, T); none of a model without.
-        table: experts and what is told to the gates, (F, T + 2, K C + R): entry T is
-            for a missing value, and the last is never used.
+        table: of a model with knots, experts and what is told to the gates,
+            (F, T + 2, K C + R): entry T is for a missing value, the last is never used.
     """
 
     config: ModelConfig
     variables: Mapping[str, np.ndarray]
-    knots: np.ndarray | None
-    table: np.ndarray | None
+    table: np.ndarray
 
 
 def prepare(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> list[Member]:
@@ -75,10 +73,9 @@ def prepare(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> list[Memb
         own = {name: np.asarray(t, np.float32) for name, t in tensors.items()}
         if m is not None:
             own = {name.replace("/member/", "/"): t[m] for name, t in own.items()}
-        member = Member(config, own, None, None)
+        member = Member(config, own, np.zeros((0, 0, 0), np.float32))
         if config.num_knots:
-            knots = own["knots/at"]
-            member = member._replace(knots=knots, table=_make_table(member, knots))
+            member = member._replace(table=_make_table(member))
         members.append(member)
     return members
 
@@ -95,9 +92,8 @@ def tabulate(
     Returns:
         The model that `naejax.NAE` calls ``tabulated``, and its variables.
     """
-    members, networks = [], _NETWORKS
-    if config.gate == "own":
-        networks = (*networks, "params/gates/")
+    networks = (*_NETWORKS, "params/gates/") if config.gate == "own" else _NETWORKS
+    members = []
     for member in prepare(config, tensors):
         get, size = member.variables, config.num_experts * config.num_outputs
         table = member.table[:, :-1].swapaxes(1, 2)
@@ -168,11 +164,11 @@ def _apply_chunk(members: Sequence[Member], x: np.ndarray) -> Scores:
 def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The gates (B, F, K) and experts (B, F, K, C) of one member."""
     config, features = member.config, x.shape[1]
-    if member.knots is None:
+    if not config.num_knots:
         experts, told = _run_networks(member, x.T)
         experts, told = experts.transpose(3, 0, 1, 2), told.transpose(2, 0, 1)
     else:
-        numbers = _look_up(member.knots, member.table, x)
+        numbers = _look_up(member.variables["knots/at"], member.table, x)
         size = config.num_experts * config.num_outputs
         experts = numbers[..., :size]
         experts = experts.reshape(*x.shape, config.num_experts, config.num_outputs)
@@ -203,9 +199,10 @@ def _look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (1 - share) * below + share * above
 
 
-def _make_table(member: Member, knots: np.ndarray) -> np.ndarray:
+def _make_table(member: Member) -> np.ndarray:
     """The tables of a member, from its networks or as they are, see `Member`."""
-    config, features = member.config, len(knots)
+    config, knots = member.config, member.variables["knots/at"]
+    features = len(knots)
     slots = np.pad(knots, ((0, 0), (0, 1)), constant_values=np.nan)
     if config.tabulated:
         experts = member.variables["params/experts"]

@@ -8,7 +8,6 @@ from sklearn.utils import check_array, column_or_1d
 
 from naejax.data.schema import TargetKind
 from naejax.estimators.base import BaseNAE
-from naejax.tabular.fitted import LOG_LINK
 
 
 class NAERegressor(RegressorMixin, BaseNAE):
@@ -156,4 +155,6 @@ class NAERegressor(RegressorMixin, BaseNAE):
 
     def _inverse_link(self, score: np.ndarray) -> np.ndarray:
         """Scores (N, C) as values of the target, in float64."""
+        from naejax.tabular.fitted import LOG_LINK
+
         return np.exp(score) if self.fitted_.loss in LOG_LINK else score
