@@ -19,9 +19,9 @@ _NETWORKS = (
 )
 _EPSILON = 1e-5
 """Of `naejax.models.layers.LayerNorm`."""
-_BLOCK = 128
+_BLOCK = 32
 """Rows of one matrix product: a row's sum must not depend on the rows beside it."""
-_CHUNK = 32 * _BLOCK
+_CHUNK = 128 * _BLOCK
 
 
 class Scores(NamedTuple):
