@@ -117,13 +117,16 @@ class Settings(NAEOptions, SharedSettings):
             (1000, 125)
         """
         batch_size = int(np.clip(rows // 16, 32, max(1024, rows // self.steps)))
-        batch_size = self.batch_size or batch_size
-        steps = max(1, rows // batch_size)
-        epochs = self.epochs or max(2, -(-self.steps // steps))
+        if self.batch_size is not None:
+            batch_size = self.batch_size
+        epochs = self.epochs
+        if epochs is None:
+            steps = max(1, rows // max(1, batch_size))
+            epochs = max(2, -(-self.steps // steps))
         return replace(
             self,
-            hidden=self.hidden or (64, 64),
-            top_k=self.top_k or self.num_experts,
+            hidden=(64, 64) if self.hidden is None else self.hidden,
+            top_k=self.num_experts if self.top_k is None else self.top_k,
             batch_size=batch_size,
             epochs=epochs,
             patience=_patience(self.patience, epochs),

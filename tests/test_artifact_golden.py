@@ -1,4 +1,4 @@
-"""Files of format 1 load for ever, and predict what they predicted."""
+"""Files of format 2 load for ever, and predict what they predicted."""
 
 import importlib.util
 from pathlib import Path
@@ -13,7 +13,7 @@ from naejax.tabular import TabularNAE, explain_rows
 from naejax.texts import TextSOP, explain_texts
 from naejax.vision import ImageSOP, explain_images, score_images
 
-FOLDER = Path(__file__).parent / "golden" / "format1"
+FOLDER = Path(__file__).parent / "golden" / "format2"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
@@ -62,7 +62,7 @@ def test_golden_files_predict_what_they_predicted(name, tmp_path):
 
 def test_every_kind_and_maker_has_its_golden_file():
     spec = importlib.util.spec_from_file_location(
-        "m", FOLDER.parent / "make_format1.py"
+        "m", FOLDER.parent / "make_format2.py"
     )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

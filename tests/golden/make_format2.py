@@ -1,11 +1,10 @@
-"""Writes the golden files of format 1: models of every kind, and what they predict.
+"""Writes the golden files of format 2: models of every kind, and what they predict.
 
-Regression, multiclass, counts, backbone and sop were written at commit dc11768 (naejax
-0.1.0), before headers had a version of naejax and a checksum; the others with the first
-commit that has their kind. They are never written again: every later naejax must load
-them and predict what it predicted then. To add one:
+They are never written again: every later naejax must load them and predict what it
+predicted then. Format 1, which held the networks of models with knots, was never
+published. To add one:
 
-    python tests/golden/make_format1.py tests/golden/format1 NAME
+    python tests/golden/make_format2.py tests/golden/format2 NAME
 """
 
 import sys
