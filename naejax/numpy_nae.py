@@ -168,7 +168,7 @@ def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         experts, told = _run_networks(member, x.T)
         experts, told = experts.transpose(3, 0, 1, 2), told.transpose(2, 0, 1)
     else:
-        numbers = _look_up(member.variables["knots/at"], member.table, x)
+        numbers = look_up(member.variables["knots/at"], member.table, x)
         size = config.num_experts * config.num_outputs
         experts = numbers[..., :size]
         experts = experts.reshape(*x.shape, config.num_experts, config.num_outputs)
@@ -176,8 +176,17 @@ def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _gates(member, told, features), experts
 
 
-def _look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Interpolates the tables of all features at rows (B, F), (B, F, numbers)."""
+def look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Interpolates the tables of all features at rows.
+
+    Args:
+        knots: (F, T).
+        table: see `Member`, (F, T + 2, numbers).
+        x: (B, F); NaN where a value is missing.
+
+    Returns:
+        (B, F, numbers).
+    """
     features, num_knots = knots.shape
     low, high = knots[:, 0], knots[:, -1]
     # Features side by side on one axis, so that one search serves all.

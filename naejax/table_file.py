@@ -57,8 +57,8 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
     """
     if header["format"] != FORMAT:
         raise ValueError(
-            f"it has format {header['format']!r}, this naejax reads {FORMAT}; train the "
-            "model again with this version, or use the one that wrote it"
+            f"it has format {header['format']!r}, this naejax reads {FORMAT}; train "
+            "the model again with this version, or use the one that wrote it"
         )
     kind = header.get("kind", "nae")
     if kind not in fields:

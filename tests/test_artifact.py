@@ -103,7 +103,7 @@ def metadata(text: str):
 
 BIAS = "params/bias"
 CHANGES = {
-    "version": (header_with(format=1), "has format 1, .* train the model again"),
+    "version": (header_with(format=1), "has format 1, .* train the model"),
     "format as text": (header_with(format="1"), "has format '1'"),
     "kind": (header_with(kind="pickle"), "of kind 'pickle'"),
     "unknown field": (header_with(code="import os"), "unknown field 'code'"),
