@@ -56,6 +56,11 @@ class Member(NamedTuple):
     variables: Mapping[str, np.ndarray]
     table: np.ndarray
 
+    @property
+    def knots(self) -> np.ndarray:
+        """Where the entries of the tables stand, (F, T)."""
+        return self.variables["knots/at"]
+
 
 def prepare(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> list[Member]:
     """The members of a model, with their tables if they have knots.
@@ -168,7 +173,7 @@ def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         experts, told = _run_networks(member, x.T)
         experts, told = experts.transpose(3, 0, 1, 2), told.transpose(2, 0, 1)
     else:
-        numbers = look_up(member.variables["knots/at"], member.table, x)
+        numbers = look_up(member.knots, member.table, x)
         size = config.num_experts * config.num_outputs
         experts = numbers[..., :size]
         experts = experts.reshape(*x.shape, config.num_experts, config.num_outputs)
@@ -210,7 +215,7 @@ def look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def _make_table(member: Member) -> np.ndarray:
     """The tables of a member, from its networks or as they are, see `Member`."""
-    config, knots = member.config, member.variables["knots/at"]
+    config, knots = member.config, member.knots
     features = len(knots)
     slots = np.pad(knots, ((0, 0), (0, 1)), constant_values=np.nan)
     seen = ~config.monotone_features(features)
