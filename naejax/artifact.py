@@ -75,7 +75,7 @@ def save(
         ...                       Settings(epochs=1), progress=False)
         >>> path = f"{tempfile.mkdtemp()}/model.safetensors"
         >>> save(path, fitted, {"rows": 64})
-        >>> load(path).model == fitted.model, describe(path)["summary"]
+        >>> load(path).loss == fitted.loss, describe(path)["summary"]
         (True, {'rows': 64})
     """
     kind = _KIND_OF.get(type(fitted).__name__)

@@ -207,14 +207,13 @@ def _make_table(member: Member, knots: np.ndarray) -> np.ndarray:
     """The tables of a member, from its networks or as they are, see `Member`."""
     config, features = member.config, len(knots)
     slots = np.pad(knots, ((0, 0), (0, 1)), constant_values=np.nan)
+    seen = ~config.monotone_features(features)
     if config.tabulated:
         experts = member.variables["params/experts"]
-        told = member.variables.get("params/told")
-        if told is None:
-            told = np.zeros((features, 0, slots.shape[1]), np.float32)
+        nothing = np.zeros((seen.sum(), 0, slots.shape[1]), np.float32)
+        told = member.variables.get("params/told", nothing)
     else:
         experts, told = _run_networks(member, slots)
-    seen = ~config.monotone_features(features)
     all_told = np.zeros((features, *told.shape[1:]), np.float32)
     all_told[seen] = told
     table = np.concatenate([experts.reshape(features, -1, slots.shape[1]), all_told], 1)

@@ -45,15 +45,20 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
         fields: for every kind that is known, the fields of its header.
 
     Returns:
-        The kind: "nae" where a header of the first files does not say it.
+        The kind: "nae" where a header does not say it.
 
     Raises:
         ValueError: if this naejax cannot read the file.
 
     Example:
-        >>> check_header({"format": 1, "loss": "squared"}, {"nae": {"loss"}})
+        >>> check_header({"format": 2, "loss": "squared"}, {"nae": {"loss"}})
         'nae'
     """
+    if header["format"] == 1:
+        raise ValueError(
+            f"it has format 1, this naejax reads {FORMAT}; train the model again, or "
+            "load it with the naejax that wrote it, before format 2"
+        )
     if header["format"] != FORMAT:
         raise ValueError(
             f"it has format {header['format']!r}, this naejax reads {FORMAT}; update "
@@ -68,7 +73,7 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
     unknown = sorted(set(header) - fields[kind] - _FIELDS_OF_ALL)
     if unknown:
         raise ValueError(f"its header has the unknown field {unknown[0]!r}")
-    # The first files had neither; a file that lost one of them is damaged.
+    # A file may have neither; one that lost one of them is damaged.
     if ("version" in header) != ("sha256" in header):
         raise ValueError("its header lacks its checksum, or the version")
     return kind
