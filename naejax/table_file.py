@@ -45,7 +45,7 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
         fields: for every kind that is known, the fields of its header.
 
     Returns:
-        The kind: "nae" where a header of the first files does not say it.
+        The kind: "nae" where a header does not say it.
 
     Raises:
         ValueError: if this naejax cannot read the file.
@@ -55,10 +55,15 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
         >>> check_header(header, {"nae": set()})
         'nae'
     """
+    if header["format"] == 1:
+        raise ValueError(
+            f"it has format 1, this naejax reads {FORMAT}; train the model again, or "
+            "load it with the naejax that wrote it, before format 2"
+        )
     if header["format"] != FORMAT:
         raise ValueError(
-            f"it has format {header['format']!r}, this naejax reads {FORMAT}; train "
-            "the model again with this version, or use the one that wrote it"
+            f"it has format {header['format']!r}, this naejax reads {FORMAT}; update "
+            "naejax"
         )
     kind = header.get("kind", "nae")
     if kind not in fields:

@@ -153,7 +153,7 @@ CHANGES = {
     "deep object": (metadata('{"a":' * 10**5), "RecursionError"),
     "list": (metadata("[1]"), "expected a JSON object"),
     "NaN": (metadata('{"format": NaN}'), "NaN in the header"),
-    "twice": (metadata('{"format": 1, "format": 1}'), "has a member twice"),
+    "twice": (metadata('{"format": 2, "format": 2}'), "has a member twice"),
     "digits": (metadata('{"format": ' + "1" * 5000 + "}"), "damaged"),
     "empty": (metadata(""), "damaged"),
 }
@@ -278,6 +278,7 @@ def test_what_cannot_be_read_back_is_not_written(tmp_path, monkeypatch):
         {},
         {"gate": "own"},
         {"gate_rank": 2},
+        {"num_knots": 3, "gate": "own"},
         {"num_knots": 3, "monotone": (1, 0)},
         {"members": 2},
         {"members": 3, "num_knots": 2, "monotone": (0, -1), "gate": "equal"},

@@ -8,6 +8,7 @@ published. To add one:
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,9 @@ def table(kind: str) -> dict[str, np.ndarray]:
     return {"size": size, "gap": gap, "city": city, "garden": garden, "y": target}
 
 
+SIGNS = (("size", 1), ("garden", -1))
 SETTINGS = {
-    "regression": Settings(hidden=(8, 8), top_k=2),
+    "regression": Settings(hidden=(8, 8), top_k=2, gate_rank=4, num_knots=0),
     "multiclass": Settings(hidden=(8,), top_k=2, gate="equal", gate_rank=2),
     "counts": Settings(
         hidden=(6,),
@@ -53,29 +55,20 @@ SETTINGS = {
         categorical="target",
         numeric="standard",
     ),
+    "monotone": Settings(hidden=(6,), num_knots=6, monotone=SIGNS, gate_rank=2),
+    "ensemble": Settings(hidden=(6,), num_knots=4, gate_rank=0, members=2),
 }
-
-
-def later_settings(kind: str) -> Settings:
-    """Settings that the first files did not know."""
-    signs = (("size", 1), ("garden", -1))
-    fields: Any = {
-        "monotone": {"num_knots": 6, "monotone": signs, "gate_rank": 2},
-        "ensemble": {"num_knots": 4, "members": 2, "bootstrap": True},
-    }[kind]
-    return Settings(hidden=(6,), top_k=2, **fields)
 
 
 def make_table(kind: str) -> tuple[Any, dict[str, np.ndarray]]:
     """A fitted table, with its rows and what it says about them."""
     cells = table(kind)
     columns = read_columns(cells)
-    settings = SETTINGS[kind] if kind in SETTINGS else later_settings(kind)
     fitted, _ = fit_table(
         columns,
         columns,
         infer_schema(columns, "y", task="regression" if kind == "counts" else "auto"),
-        Settings(**{**vars(settings), "num_experts": 4, "epochs": 30}),
+        replace(SETTINGS[kind], num_experts=4, epochs=30),
         progress=False,
     )
     del cells["y"]
