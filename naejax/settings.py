@@ -118,18 +118,17 @@ class Settings(NAEOptions, SharedSettings):
             >>> settings.batch_size, settings.epochs
             (1000, 125)
         """
-        batch_size = int(np.clip(rows // 16, 32, max(1024, rows // STEPS)))
-        batch_size = self.batch_size or batch_size
-        steps = max(1, rows // batch_size)
-        epochs = self.epochs or max(2, -(-STEPS // steps))
-        return replace(
-            self,
-            hidden=self.hidden or (64, 64),
-            top_k=self.top_k or self.num_experts,
-            batch_size=batch_size,
-            epochs=epochs,
-            patience=_patience(self.patience, epochs),
-        )
+        chosen: dict[str, Any] = {
+            "hidden": (64, 64),
+            "top_k": self.num_experts,
+            "batch_size": int(np.clip(rows // 16, 32, max(1024, rows // STEPS))),
+        }
+        # Not "or": what cannot be, such as 0 epochs, must reach the training's checks.
+        chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
+        steps = max(1, rows // max(1, chosen["batch_size"]))
+        epochs = max(2, -(-STEPS // steps)) if self.epochs is None else self.epochs
+        patience = _patience(self.patience, epochs)
+        return replace(self, **chosen, epochs=epochs, patience=patience)
 
 
 @dataclass(frozen=True)
