@@ -116,21 +116,17 @@ class Settings(NAEOptions, SharedSettings):
             >>> settings.batch_size, settings.epochs
             (1000, 125)
         """
-        batch_size = int(np.clip(rows // 16, 32, max(1024, rows // self.steps)))
-        if self.batch_size is not None:
-            batch_size = self.batch_size
-        epochs = self.epochs
-        if epochs is None:
-            steps = max(1, rows // max(1, batch_size))
-            epochs = max(2, -(-self.steps // steps))
-        return replace(
-            self,
-            hidden=(64, 64) if self.hidden is None else self.hidden,
-            top_k=self.num_experts if self.top_k is None else self.top_k,
-            batch_size=batch_size,
-            epochs=epochs,
-            patience=_patience(self.patience, epochs),
-        )
+        chosen: dict[str, Any] = {
+            "hidden": (64, 64),
+            "top_k": self.num_experts,
+            "batch_size": int(np.clip(rows // 16, 32, max(1024, rows // STEPS))),
+        }
+        # Not "or": what cannot be, such as 0 epochs, must reach the training's checks.
+        chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
+        steps = max(1, rows // max(1, chosen["batch_size"]))
+        epochs = max(2, -(-STEPS // steps)) if self.epochs is None else self.epochs
+        patience = _patience(self.patience, epochs)
+        return replace(self, **chosen, epochs=epochs, patience=patience)
 
 
 @dataclass(frozen=True)
