@@ -119,12 +119,12 @@ class Settings(NAEOptions, SharedSettings):
         chosen: dict[str, Any] = {
             "hidden": (64, 64),
             "top_k": self.num_experts,
-            "batch_size": int(np.clip(rows // 16, 32, max(1024, rows // STEPS))),
+            "batch_size": int(np.clip(rows // 16, 32, max(1024, rows // self.steps))),
         }
         # Not "or": what cannot be, such as 0 epochs, must reach the training's checks.
         chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
         steps = max(1, rows // max(1, chosen["batch_size"]))
-        epochs = max(2, -(-STEPS // steps)) if self.epochs is None else self.epochs
+        epochs = max(2, -(-self.steps // steps)) if self.epochs is None else self.epochs
         patience = _patience(self.patience, epochs)
         return replace(self, **chosen, epochs=epochs, patience=patience)
 
