@@ -111,11 +111,16 @@ class Settings(NAEOptions, SharedSettings):
         Returns:
             Settings without None, except the loss.
 
+        Raises:
+            ValueError: if there is no step to take.
+
         Example:
             >>> settings = Settings().for_rows(16_000)
             >>> settings.batch_size, settings.epochs
             (1000, 125)
         """
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, expected at least 1")
         chosen: dict[str, Any] = {
             "hidden": (64, 64),
             "top_k": self.num_experts,
