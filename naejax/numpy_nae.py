@@ -12,7 +12,7 @@ import numpy as np
 
 from naejax.layout import ModelConfig
 
-_NETWORKS = (
+_NETWORKS: tuple[str, ...] = (
     "params/features/",
     "params/monotone_features/",
     "params/gates/router/summary/",
@@ -100,7 +100,7 @@ def tabulate(
         networks = (*networks, "params/gates/")
     for member in prepare(config, tensors):
         get, size = member.variables, config.num_experts * config.num_outputs
-        table = member.table[:, :-1].swapaxes(1, 2)
+        table = np.asarray(member.table)[:, :-1].swapaxes(1, 2)
         shape = (config.num_experts, config.num_outputs, table.shape[2])
         seen = ~config.monotone_features(len(table))
         own = {
@@ -168,7 +168,7 @@ def _apply_chunk(members: Sequence[Member], x: np.ndarray) -> Scores:
 def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The gates (B, F, K) and experts (B, F, K, C) of one member."""
     config, features = member.config, x.shape[1]
-    if member.knots is None:
+    if member.knots is None or member.table is None:
         experts, told = _run_networks(member, x.T)
         experts, told = experts.transpose(3, 0, 1, 2), told.transpose(2, 0, 1)
     else:

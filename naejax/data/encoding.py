@@ -36,8 +36,8 @@ def fit_knots(values: np.ndarray, num_knots: int) -> np.ndarray:
     """
     ordered = np.sort(np.asarray(values, np.float64))
     knots = value_knots(ordered, num_knots)
-    sides = [np.searchsorted(ordered, knots, side) for side in ("left", "right")]
-    shares = sum(sides) / (2 * len(ordered))
+    below = np.searchsorted(ordered, knots, "left")
+    shares = (below + np.searchsorted(ordered, knots, "right")) / (2 * len(ordered))
     return np.stack([knots, _normal_quantiles(_TAIL + (1 - 2 * _TAIL) * shares)])
 
 

@@ -159,8 +159,11 @@ class NAE(nn.Module):
         seen = _seen(self.monotone, num_features)
         if self.tabulated:
             slots = self.num_knots + 1
-            size = (num_features, self.num_experts, self.num_outputs, slots)
-            experts = self.param("experts", nn.initializers.zeros, size)
+            experts = self.param(
+                "experts",
+                nn.initializers.zeros,
+                (num_features, self.num_experts, self.num_outputs, slots),
+            )
             told = self.gates.told_size(self.hidden[-1])
             if not told:
                 return NAETables(knots, experts, jnp.zeros((len(seen), 0, slots)))
