@@ -32,7 +32,7 @@ def fit_knots(values: np.ndarray, num_knots: int) -> np.ndarray:
     Example:
         >>> fit_knots(np.array([3.0, 1.0, 2.0]), num_knots=8).round(2)
         array([[ 1.  ,  2.  ,  3.  ],
-               [-0.97,  0.  ,  0.97]])
+               [-0.96,  0.  ,  0.96]])
     """
     ordered = np.sort(np.asarray(values, np.float64))
     knots = value_knots(ordered, num_knots)
