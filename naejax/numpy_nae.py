@@ -12,7 +12,7 @@ import numpy as np
 
 from naejax.layout import ModelConfig
 
-_NETWORKS = (
+_NETWORKS: tuple[str, ...] = (
     "params/features/",
     "params/monotone_features/",
     "params/gates/router/summary/",
@@ -101,7 +101,7 @@ def tabulate(
     members = []
     for member in prepare(config, tensors):
         get, size = member.variables, config.num_experts * config.num_outputs
-        table = member.table[:, :-1].swapaxes(1, 2)
+        table = np.asarray(member.table)[:, :-1].swapaxes(1, 2)
         shape = (config.num_experts, config.num_outputs, table.shape[2])
         seen = ~config.monotone_features(len(table))
         own = {
