@@ -48,7 +48,7 @@ class TableOptions:
     """What the columns of a table are.
 
     Attributes:
-        target: column to predict; needed for a CSV file.
+        target: column to predict; needed for a CSV or Parquet file.
         task: what the target is; auto reads it off the column.
         categories: columns whose numbers are names of groups, such as codes.
         drop: columns to leave out, such as identifiers.
@@ -65,8 +65,9 @@ class Train:
     """Train a model that explains itself; leave a folder with scores and a picture.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), path of a CSV file (nae), of
-            an .npz file with images x and targets y (sop), or of a folder of TFDS.
+        data: name of a data set (see `naejax datasets`), path of a CSV or Parquet
+            file or a folder of Parquet files (nae), of an .npz file with images x and
+            targets y (sop), or of a folder of TFDS.
         out: folder for the model, its scores, its history and a picture of it.
         resume: go on with the unfinished run of that folder; instead of all others.
         model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
@@ -169,11 +170,11 @@ class Predict:
 
     Attributes:
         folder: a folder that `naejax train` made.
-        data: CSV file with the same columns as the training table (the target's column
-            is not needed); or, for a run on images, an .npz file with images x, or the
-            name of a data set, whose test images are predicted.
+        data: CSV or Parquet file with the same columns as the training table (the
+            target's column is not needed); or, for a run on images, an .npz file with
+            images x, or the name of a data set, whose test images are predicted.
         out: CSV file to write.
-        keep: columns of the CSV file, such as identifiers, to copy in front of the
+        keep: columns of that file, such as identifiers, to copy in front of the
             predictions.
         overwrite: replace an existing file.
     """
@@ -201,8 +202,9 @@ class Explain:
     Attributes:
         folder: a folder that `naejax train` made.
         out: HTML file to write.
-        data: rows or images to explain instead of the run's own: a CSV file with the
-            same columns; for a run on images an .npz file, or the name of a data set.
+        data: rows or images to explain instead of the run's own: a CSV or Parquet
+            file with the same columns; for a run on images an .npz file, or
+            the name of a data set.
         overwrite: replace an existing file.
     """
 
@@ -223,8 +225,8 @@ class Sweep:
     """Train models over a grid of settings side by side; draw accuracy by additivity.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), or path of a CSV file or of a
-            folder of TFDS.
+        data: name of a data set (see `naejax datasets`), or path of a CSV or Parquet
+            file, or of a folder of Parquet files or of TFDS.
         out: folder for the table, the picture and the picked model.
         grid: settings and their values, such as expert-variance=0,0.1,10
             num-experts=8,32 hidden=32x32,64x64; all combinations are trained. Left
@@ -278,7 +280,8 @@ class Prepare:
     """Prepare a table for TensorFlow Datasets, in a folder that --data takes, too.
 
     Attributes:
-        data: path of a CSV file, or name of a data set (see `naejax datasets`).
+        data: path of a CSV or Parquet file, or name of a data set (see `naejax
+            datasets`).
         out: folder of all data sets; the table goes to OUT/NAME/VERSION.
         name: of the data set: small letters, digits and underscores.
         known: --name is california, bike, adult, year, credit, mimic2 or mimic3, and

@@ -57,6 +57,7 @@ LAZY = {
     "tensorflow-cpu",
     "tensorboardX",
     "tokenizers",
+    "pyarrow",
 }
 # Its classes derive from scikit-learn's; naejax itself imports it when it is asked for.
 AT_ONCE = {"naejax/estimators": {"scikit-learn"}}

@@ -1,4 +1,4 @@
-"""Tables as named columns, read from CSV files, data frames, mappings or arrays."""
+"""Tables as named columns, read from files, data frames, mappings or arrays."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -19,6 +19,7 @@ from naejax.data.cells import (
     too_large,
 )
 from naejax.data.csvfile import read_csv
+from naejax.data.parquet_files import is_parquet, read_parquet
 from naejax.data.tfds_tables import read_table
 
 __all__ = ["Columns", "read_columns"]
@@ -29,16 +30,17 @@ def read_columns(
 ) -> Columns:
     """Reads a table into named, typed columns of equal length.
 
-    The columns of a CSV file are typed by their cells (`read_csv`). Data frames,
-    mappings and arrays keep the type that they have; pandas categories become text.
+    The columns of a CSV file are typed by their cells (`read_csv`). Parquet files, data
+    frames, mappings and arrays keep the type that they have; categories become text.
     Text is stripped, and the cells ``"" NA N/A NaN nan null None ?`` are missing
     everywhere; in CSV files so are the others that pandas takes for missing, such as
     ``n/a NULL <NA> #N/A``.
 
     Args:
-        source: path of a CSV file or of a folder that TFDS prepared, a pandas or polars
-            data frame, a mapping from name to a sequence of B values, or a
-            two-dimensional (B, F) array, whose columns are then called x0, x1, ...
+        source: path of a CSV or Parquet file, of a folder of Parquet files or one that
+            TFDS prepared, a pandas or polars data frame, a mapping from name to a
+            sequence of B values, or a two-dimensional (B, F) array, whose columns are
+            then called x0, x1, ...
         text: names of columns to keep as text even if they hold numbers (codes, postal
             codes). Names that the table lacks are ignored.
         drop: names of columns to leave out, whatever they hold; likewise.
@@ -55,6 +57,8 @@ def read_columns(
         {'age': array([31., nan]), 'city': array(['Oslo', None], dtype=object)}
     """
     if isinstance(source, str | Path):
+        if is_parquet(source):
+            return read_parquet(source, text=text, drop=drop)
         if Path(source).is_dir():
             columns = read_table(source).columns
             return {

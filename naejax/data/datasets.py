@@ -1,4 +1,4 @@
-"""Data sets by name: scikit-learn's own, fetched ones, and any CSV file."""
+"""Data sets by name: scikit-learn's own, fetched ones, and any file."""
 
 import http.client
 import warnings
@@ -13,6 +13,7 @@ from naejax.data.cells import Columns, unknown_name
 from naejax.data.chosen import check_chosen
 from naejax.data.columns import read_columns
 from naejax.data.csvfile import read_csv, read_header
+from naejax.data.parquet_files import is_parquet, open_parquet
 from naejax.data.schema import Task
 from naejax.data.tfds_records import MARKER
 from naejax.data.tfds_tables import PreparedTable, read_table
@@ -89,13 +90,14 @@ def load_dataset(
     categories: Sequence[str] = (),
     drop: Sequence[str] = (),
 ) -> Dataset:
-    """Loads a data set by name, or a CSV file or a folder of TFDS by path.
+    """Loads a data set by name, or a CSV or Parquet file or a folder by path.
 
     A registered name wins over a file of the same name; write ``./name`` for the file.
 
     Args:
-        source: a name listed by `available`, or the path of a CSV file, or of a folder
-            such as homes/1.0.0 (see `naejax.data.prepare_table`).
+        source: a name listed by `available`, or the path of a CSV or Parquet file, of a
+            folder of Parquet files, or of one of TFDS such as homes/1.0.0 (see
+            `naejax.data.prepare_table`).
         target: column to predict; needed for a file, optional for a name or a folder.
         task: "auto", "regression" or "classification"; "auto" is what the registry
             or the folder says, or what `infer_schema` finds.
@@ -116,10 +118,16 @@ def load_dataset(
     """
     info, path = _REGISTRY.get(source), Path(source)
     parts: tuple[int, ...] = ()
-    if info is None and not path.is_dir():
+    if info is None and is_parquet(path):
+        opened = open_parquet(path)
+        target = check_chosen(opened.kinds, target, categories, drop, source=source)
+        names = [name for name in opened.kinds if name not in drop]
+        columns = opened.read(names, text=categories)
+        description = f"Parquet {'files in' if path.is_dir() else 'file'} {path.name}"
+    elif info is None and not path.is_dir():
         if not (path.suffix or path.name != source or path.exists()):
             message = unknown_name(f"no data set {source!r}", source, _REGISTRY)
-            raise ValueError(f"{message}, or give the path of a .csv file")
+            raise ValueError(f"{message}, or give the path of a .csv or .parquet file")
         # Names first: a slip in one of them must not hide behind faults of cells.
         names = read_header(path)
         target = check_chosen(names, target, categories, drop, source=source)
@@ -150,12 +158,35 @@ def load_dataset(
     )
 
 
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a CSV or Parquet file, without reading it.
+
+    Args:
+        path: of the file, or of a folder of Parquet files.
+
+    Returns:
+        The names, in the order of the file.
+
+    Raises:
+        ValueError: the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "people.csv"
+        >>> _ = path.write_text("age;city\\n31;Oslo\\n")
+        >>> column_names(path)
+        ['age', 'city']
+    """
+    return list(open_parquet(path).kinds) if is_parquet(path) else read_header(path)
+
+
 def _read_folder(folder: Path) -> PreparedTable:
     """The table of a folder, or what else somebody could have meant."""
     if not (folder / MARKER).is_file():
         raise ValueError(
-            f"{folder} is a folder without {MARKER}, expected a CSV file, or a folder "
-            "that TensorFlow Datasets prepared, of one version, such as homes/1.0.0"
+            f"{folder} is a folder without {MARKER}, expected a CSV file, "
+            "a folder of .parquet files, or one that TensorFlow Datasets prepared, of "
+            "one version, such as homes/1.0.0"
         )
     return read_table(folder)
 

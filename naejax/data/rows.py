@@ -6,6 +6,7 @@ from typing import Any
 from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
 from naejax.data.csvfile import read_csv, read_header
+from naejax.data.parquet_files import is_parquet, read_parquet
 from naejax.data.table import TableEncoder
 
 
@@ -14,7 +15,7 @@ def read_rows(encoder: TableEncoder, source: Any, *, target: bool = True) -> Col
 
     Args:
         encoder: result of `fit_encoder`.
-        source: path of a CSV file, data frame, mapping or (B, F) array.
+        source: path of a CSV or Parquet file, data frame, mapping or (B, F) array.
         target: whether the target is of use; else what it holds does not matter.
 
     Returns:
@@ -39,6 +40,10 @@ def read_rows(encoder: TableEncoder, source: Any, *, target: bool = True) -> Col
     if target:
         is_number = schema.target.kind == "regression"
         kinds[schema.target.name] = "numeric" if is_number else "classes"
+    text = [name for name, kind in kinds.items() if kind == "categorical"]
+    if isinstance(source, str | Path) and is_parquet(source):
+        # Others may hold what no table can, such as dates.
+        return read_parquet(source, text=text, only=kinds)
     if isinstance(source, str | Path) and not Path(source).is_dir():
         path = Path(source)
         typed = {name for name, kind in kinds.items() if kind != "categorical"}
@@ -47,5 +52,4 @@ def read_rows(encoder: TableEncoder, source: Any, *, target: bool = True) -> Col
             text=set(read_header(path)) - typed,
             numbers={name for name, kind in kinds.items() if kind == "numeric"},
         )
-    text = [name for name, kind in kinds.items() if kind == "categorical"]
     return read_columns(source, text=text)

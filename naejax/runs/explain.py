@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from naejax.data.cells import Columns
-from naejax.data.csvfile import read_header
-from naejax.data.datasets import load_dataset
+from naejax.data.datasets import column_names, load_dataset
 from naejax.data.image_file import read_arrays, read_npz
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import Images, as_images
+from naejax.data.parquet_files import is_parquet
 from naejax.data.rows import read_rows
 from naejax.data.schema import infer_schema
 from naejax.data.split import split_rows
@@ -153,9 +153,9 @@ def _own_split(
     schema = fitted.encoder.schema
     try:
         drop = config.get("drop", ())
-        if Path(name).is_file():
+        if Path(name).is_file() or is_parquet(name):
             # They may be gone from a copy of the table.
-            drop = [column for column in drop if column in read_header(Path(name))]
+            drop = [column for column in drop if column in column_names(Path(name))]
         dataset = load_dataset(
             name, config["target"], config["task"], config.get("categories", ()), drop
         )

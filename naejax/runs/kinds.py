@@ -36,7 +36,7 @@ def refuse_tables(data: str) -> None:
     Example:
         >>> refuse_tables("mine.npz")
     """
-    if data.endswith(".csv") or (
+    if data.endswith((".csv", ".parquet", ".pq")) or (
         data in available() and data not in available_images()
     ):
         raise ValueError(

@@ -13,6 +13,7 @@ from naejax.data.csvfile import read_texts
 from naejax.data.image_file import read_arrays
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import as_images
+from naejax.data.parquet_files import is_parquet, read_raw
 from naejax.data.rows import read_rows
 from naejax.files import check_new_file, write_file
 from naejax.runs.folder import csv_text
@@ -33,13 +34,13 @@ def predict_run(
 
     Args:
         run: a run folder.
-        data: for a run on a table a CSV file with its columns (the target's is not
-            needed, others are ignored). For a run on images an .npz file with the
+        data: for a run on a table a CSV or Parquet file with its columns (the target's
+            is not needed, others are ignored). For a run on images an .npz file with the
             array ``x``, or a source of `naejax.data.load_images`, whose test images
             are predicted.
         out: the file to write, see `naejax.tabular.predict_table` and
             `naejax.vision.predict_images`.
-        keep: columns of the CSV file to copy as they are, in front of the others.
+        keep: columns of the file to copy as they are, in front of the others.
         overwrite: whether to replace an existing file.
 
     Returns:
@@ -94,7 +95,9 @@ def _predict_rows(fitted: TabularNAE, data: str, keep: Sequence[str]) -> dict[st
 
 
 def _read_kept(path: Path, keep: Sequence[str]) -> dict[str, Any]:
-    """Columns as they are written in a CSV file, or as a folder holds them."""
+    """Columns as they are written in a file, or as a folder of TFDS holds them."""
+    if is_parquet(path):
+        return dict(read_raw(path, keep))
     if not path.is_dir():
         return dict(read_texts(path, keep))
     columns = read_columns(path)
