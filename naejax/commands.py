@@ -202,8 +202,8 @@ class Explain:
     Attributes:
         folder: a folder that `naejax train` made.
         out: HTML file to write.
-        data: rows or images to explain in place of the run's: a CSV or Parquet file with
-            its columns; for a run on images an .npz file, or the name of a data set.
+        data: rows or images to explain in place of the run's: a CSV or Parquet file
+            with its columns; for images an .npz file, or the name of a data set.
         overwrite: replace an existing file.
     """
 
