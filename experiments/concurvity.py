@@ -34,7 +34,7 @@ from naejax.explain.style import COLORS
 STRENGTHS = (0.0, 0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 SHOWN = (0.0, 0.1, 1.0)
 """Strengths with a line in the table; the shapes are drawn of the first two."""
-MODEL = NAE(num_experts=8, top_k=2, hidden=(32,), num_knots=16)
+MODEL = NAE(num_experts=8, top_k=2, hidden=(32,), num_knots=64)
 MODELS = {"NAE": MODEL, "NAM": MODEL.clone(gate="none", num_experts=1)}
 ROWS = TRAIN + CHECK + TEST
 

@@ -22,7 +22,7 @@ from naejax.explain.style import COLORS, GREY
 from naejax.explain.tradeoff import plot_tradeoff
 
 STRENGTHS = (0, 1e-3, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-MODEL = NAE(num_experts=8, top_k=2, hidden=(32,), num_knots=16)
+MODEL = NAE(num_experts=8, top_k=2, hidden=(32,), num_knots=64)
 GATES = ("equal", "own", "none")
 EXPERTS = ((2, 2), (8, 1), (8, 8), (32, 2))
 EXPERT_TASKS = ("switch", "friedman1")

@@ -10,6 +10,7 @@ from naejax.data.schema import infer_schema
 from naejax.data.synthetic import GENERATORS, make_synthetic
 from naejax.explain.additive import compute_shapes, model_additivity
 from naejax.explain.interactions import context_effects, interaction_matrix
+from naejax.models.knots import KNOTS, quantile_knots
 from naejax.train.population import fit_population
 
 FEATURES, TRAIN, CHECK, TEST = 5, 1600, 400, 1000
@@ -106,13 +107,14 @@ def train(
     )
     init = jax.jit(jax.vmap(model.init, in_axes=(0, None)))
     own = init(jax.random.split(jax.random.key(0), seeds), tasks[0].x[:1])
+    x = np.concatenate([task.x for task in tasks])
+    if model.num_knots:
+        knots = quantile_knots(x, model.num_knots)
+        own = {**own, KNOTS: {"at": np.tile(knots, (seeds, 1, 1))}}
     result = fit_population(
         model,
         jax.tree.map(lambda a: np.asarray(a)[seed], own),
-        (
-            np.concatenate([task.x for task in tasks]),
-            np.concatenate([task.y for task in tasks]),
-        ),
+        (x, np.concatenate([task.y for task in tasks])),
         first[:, None] + np.arange(TRAIN),
         validation_rows=first[:, None] + np.arange(TRAIN, TRAIN + CHECK),
         penalties={**(others or {}), penalty: strength},

@@ -9,9 +9,6 @@ from typing import NoReturn, get_args
 import tyro
 
 from naejax.commands import Datasets, Explain, Predict, Prepare, Sweep, Train
-from naejax.compiled import keep_compiled_programs
-from naejax.runs.distributed import leave
-from naejax.train.checkpoint import TrainingPreemptedError
 from naejax.usage import one_line, usage_error
 
 Command = Train | Predict | Explain | Sweep | Prepare | Datasets
@@ -33,19 +30,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     if arguments is None:
         arguments = sys.argv[1:]
-        keep_compiled_programs()
     try:
-        command = _parse(arguments)
-        command.run()
+        _run(_parse(arguments))
     except (ValueError, OSError) as error:
         _fail(one_line(str(error)))
-    except TrainingPreemptedError as error:
-        print(f"naejax: {error}", file=sys.stderr)
-        leave(_TERMINATED)
     except KeyboardInterrupt as stop:
         left = str(stop) or "nothing was written"
-        print(f"naejax: stopped by Ctrl-C, {left}", file=sys.stderr)
-        leave(130)
+        _end(f"naejax: stopped by Ctrl-C, {left}", 130)
+
+
+def _run(command: Command) -> None:
+    """Runs a command; one that was asked to end says so."""
+    if isinstance(command, Datasets | Prepare):
+        command.run()  # Without JAX, which takes a second to import.
+        return
+    from naejax.compiled import keep_compiled_programs
+    from naejax.train.checkpoint import TrainingPreemptedError
+
+    keep_compiled_programs()
+    try:
+        command.run()
+    except TrainingPreemptedError as error:
+        _end(f"naejax: {error}", _TERMINATED)
 
 
 def _parse(arguments: Sequence[str]) -> Command:
@@ -68,5 +74,15 @@ def _parse(arguments: Sequence[str]) -> Command:
 
 def _fail(message: str) -> NoReturn:
     """Ends the program with one line and status 2."""
-    print(f"naejax: error: {message}", file=sys.stderr)
-    leave(2)
+    _end(f"naejax: error: {message}", 2)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    """Ends the program with one line."""
+    print(message, file=sys.stderr)
+    if "jax" not in sys.modules:
+        sys.exit(status)
+    # Imported when needed: there may be other processes to end.
+    from naejax.runs.distributed import leave
+
+    leave(status)

@@ -1,4 +1,7 @@
-"""The commands of the command line, as values that run."""
+"""The commands of the command line, as values that run.
+
+JAX is imported by those that run it: help and mistakes are told at once.
+"""
 
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Literal
@@ -8,15 +11,6 @@ import tyro
 from naejax.data.datasets import DatasetInfo, available, load_dataset
 from naejax.data.image_sets import ImageInfo, available_images, load_images
 from naejax.data.tfds_builders import prepare_named, prepare_table
-from naejax.runs import (
-    explain_run,
-    predict_run,
-    resume_run,
-    sweep_run,
-    train_image_run,
-    train_run,
-)
-from naejax.runs.distributed import together
 from naejax.runs.kinds import refuse_images, refuse_tables
 from naejax.settings import (
     NAEOptions,
@@ -25,7 +19,6 @@ from naejax.settings import (
     SOPOptions,
     SOPSettings,
 )
-from naejax.sweeps import parse_grid
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Run = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="RUN")]
@@ -109,6 +102,8 @@ class Train:
         """Trains and writes the run folder."""
         names = asdict(self.processes)
         if names.pop("distributed"):
+            from naejax.runs.distributed import together
+
             with together(**names):
                 self._run()
             return
@@ -122,6 +117,8 @@ class Train:
 
     def _run(self) -> None:
         """Trains in this process."""
+        from naejax.runs import resume_run, train_image_run, train_run
+
         if self.resume is not None:
             if self != Train(resume=self.resume, processes=self.processes):
                 raise ValueError(
@@ -190,6 +187,8 @@ class Predict:
 
     def run(self) -> None:
         """Predicts and writes the CSV file."""
+        from naejax.runs import predict_run
+
         rows = predict_run(
             self.folder, self.data, self.out, keep=self.keep, overwrite=self.overwrite
         )
@@ -216,6 +215,8 @@ class Explain:
 
     def run(self) -> None:
         """Writes the page."""
+        from naejax.runs import explain_run
+
         explain_run(self.folder, self.out, self.data, overwrite=self.overwrite)
 
 
@@ -257,6 +258,9 @@ class Sweep:
 
     def run(self) -> None:
         """Trains the grid and writes the run folder."""
+        from naejax.runs import sweep_run
+        from naejax.sweeps import parse_grid
+
         refuse_images(self.data)
         sweep_run(
             load_dataset(self.data, **asdict(self.table)),

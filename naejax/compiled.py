@@ -1,6 +1,7 @@
-"""Compiled programs, kept in the user's cache folder for the next command."""
+"""Compiled programs, kept in the user's cache folder for the next process."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import platform
@@ -14,27 +15,26 @@ import jax
 _CPUINFO = Path("/proc/cpuinfo")
 _MOST_BYTES = 1 << 29
 _LEAST_SECONDS = 0.1
+_USUAL_SECONDS = 1.0  # JAX's own.
 
 
+# Once: who turns it off after a training does not get it back with the next one.
+@functools.cache
 def keep_compiled_programs() -> None:
     """Turns on JAX's persistent compilation cache, in the user's cache folder.
+
+    Commands and trainings call it when they begin; all but the first call do nothing.
 
     Programs are kept apart for each kind of processor, because JAX would run those of
     another one. The least recently used ones go when they take more than 512 MiB.
     Where no folder can be had that nobody else may write to, nothing is kept.
 
-    JAX's own variables win: ``JAX_COMPILATION_CACHE_DIR`` names another folder, which
+    JAX's own settings win: ``JAX_COMPILATION_CACHE_DIR`` names another folder, which
     is left to JAX, and ``JAX_ENABLE_COMPILATION_CACHE=false`` keeps nothing.
 
     Example:
-        >>> jax.config.update("jax_enable_compilation_cache", False)
         >>> keep_compiled_programs()
-        >>> jax.config.update("jax_enable_compilation_cache", True)
     """
-    # A program that cannot be read or written costs time, and is no news to the user.
-    warnings.filterwarnings(
-        "ignore", "Error (reading|writing) persistent compilation cache"
-    )
     config: Any = jax.config
     if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
         return
@@ -50,8 +50,13 @@ def keep_compiled_programs() -> None:
     except (OSError, RuntimeError):  # No room, no right, or no home folder.
         return
     config.update("jax_compilation_cache_dir", str(folder))
-    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_SECONDS)
+    least = "jax_persistent_cache_min_compile_time_secs"
+    if least.upper() not in os.environ and getattr(config, least) == _USUAL_SECONDS:
+        config.update(least, _LEAST_SECONDS)
+    # A program that cannot be read or written costs time, and is no news to the user.
+    warnings.filterwarnings(
+        "ignore", "Error (reading|writing) persistent compilation cache"
+    )
 
 
 def _cache_home() -> Path:

@@ -12,16 +12,16 @@ import numpy as np
 
 from naejax.layout import ModelConfig
 
-_NETWORKS = (
+_NETWORKS: tuple[str, ...] = (
     "params/features/",
     "params/monotone_features/",
     "params/gates/router/summary/",
 )
 _EPSILON = 1e-5
 """Of `naejax.models.layers.LayerNorm`."""
-_BLOCK = 128
+_BLOCK = 32
 """Rows of one matrix product: a row's sum must not depend on the rows beside it."""
-_CHUNK = 32 * _BLOCK
+_CHUNK = 128 * _BLOCK
 
 
 class Scores(NamedTuple):
@@ -48,15 +48,18 @@ class Member(NamedTuple):
     Attributes:
         config: the model.
         variables: by their paths, float32.
-        knots: where tables have their entries, (F, T); none of a model without.
-        table: experts and what is told to the gates, (F, T + 2, K C + R): entry T is
-            for a missing value, and the last is never used.
+        table: of a model with knots, experts and what is told to the gates,
+            (F, T + 2, K C + R): entry T is for a missing value, the last is never used.
     """
 
     config: ModelConfig
     variables: Mapping[str, np.ndarray]
-    knots: np.ndarray | None
-    table: np.ndarray | None
+    table: np.ndarray
+
+    @property
+    def knots(self) -> np.ndarray:
+        """Where the entries of the tables stand, (F, T)."""
+        return self.variables["knots/at"]
 
 
 def prepare(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> list[Member]:
@@ -75,10 +78,9 @@ def prepare(config: ModelConfig, tensors: Mapping[str, np.ndarray]) -> list[Memb
         own = {name: np.asarray(t, np.float32) for name, t in tensors.items()}
         if m is not None:
             own = {name.replace("/member/", "/"): t[m] for name, t in own.items()}
-        member = Member(config, own, None, None)
+        member = Member(config, own, np.zeros((0, 0, 0), np.float32))
         if config.num_knots:
-            knots = own["knots/at"]
-            member = member._replace(knots=knots, table=_make_table(member, knots))
+            member = member._replace(table=_make_table(member))
         members.append(member)
     return members
 
@@ -95,12 +97,11 @@ def tabulate(
     Returns:
         The model that `naejax.NAE` calls ``tabulated``, and its variables.
     """
-    members, networks = [], _NETWORKS
-    if config.gate == "own":
-        networks = (*networks, "params/gates/")
+    networks = (*_NETWORKS, "params/gates/") if config.gate == "own" else _NETWORKS
+    members = []
     for member in prepare(config, tensors):
         get, size = member.variables, config.num_experts * config.num_outputs
-        table = member.table[:, :-1].swapaxes(1, 2)
+        table = np.asarray(member.table)[:, :-1].swapaxes(1, 2)
         shape = (config.num_experts, config.num_outputs, table.shape[2])
         seen = ~config.monotone_features(len(table))
         own = {
@@ -168,11 +169,11 @@ def _apply_chunk(members: Sequence[Member], x: np.ndarray) -> Scores:
 def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The gates (B, F, K) and experts (B, F, K, C) of one member."""
     config, features = member.config, x.shape[1]
-    if member.knots is None:
+    if not config.num_knots:
         experts, told = _run_networks(member, x.T)
         experts, told = experts.transpose(3, 0, 1, 2), told.transpose(2, 0, 1)
     else:
-        numbers = _look_up(member.knots, member.table, x)
+        numbers = look_up(member.knots, member.table, x)
         size = config.num_experts * config.num_outputs
         experts = numbers[..., :size]
         experts = experts.reshape(*x.shape, config.num_experts, config.num_outputs)
@@ -180,8 +181,17 @@ def _apply(member: Member, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _gates(member, told, features), experts
 
 
-def _look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Interpolates the tables of all features at rows (B, F), (B, F, numbers)."""
+def look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Interpolates the tables of all features at rows.
+
+    Args:
+        knots: (F, T).
+        table: see `Member`, (F, T + 2, numbers).
+        x: (B, F); NaN where a value is missing.
+
+    Returns:
+        (B, F, numbers).
+    """
     features, num_knots = knots.shape
     low, high = knots[:, 0], knots[:, -1]
     # Features side by side on one axis, so that one search serves all.
@@ -203,18 +213,19 @@ def _look_up(knots: np.ndarray, table: np.ndarray, x: np.ndarray) -> np.ndarray:
     return (1 - share) * below + share * above
 
 
-def _make_table(member: Member, knots: np.ndarray) -> np.ndarray:
+def _make_table(member: Member) -> np.ndarray:
     """The tables of a member, from its networks or as they are, see `Member`."""
-    config, features = member.config, len(knots)
+    config, knots = member.config, member.knots
+    features = len(knots)
     slots = np.pad(knots, ((0, 0), (0, 1)), constant_values=np.nan)
+    seen = ~config.monotone_features(features)
     if config.tabulated:
         experts = member.variables["params/experts"]
         told = member.variables.get("params/told")
         if told is None:
-            told = np.zeros((features, 0, slots.shape[1]), np.float32)
+            told = np.zeros((seen.sum(), 0, slots.shape[1]), np.float32)
     else:
         experts, told = _run_networks(member, slots)
-    seen = ~config.monotone_features(features)
     all_told = np.zeros((features, *told.shape[1:]), np.float32)
     all_told[seen] = told
     table = np.concatenate([experts.reshape(features, -1, slots.shape[1]), all_told], 1)

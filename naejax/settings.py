@@ -20,7 +20,7 @@ class SharedSettings:
         learning_rate: the highest one.
         weight_decay: of AdamW.
         epochs: passes over the training examples; None: for tables as many as make
-            2,000 steps, at least 2; for images 3 to 30.
+            `NAEOptions.steps`, at least 2; for images 3 to 30.
         batch_size: examples per step; None: a sixteenth of them, for tables 32 to 1,024
             and above two million rows a two-thousandth, for images 16 to 32.
         patience: epochs without a better validation loss before training stops; None:
@@ -37,7 +37,7 @@ class SharedSettings:
 
 @dataclass(frozen=True)
 class NAEOptions:
-    """What only Neural Additive Experts have; rows are those of training.
+    """What only Neural Additive Experts have, as experiments/choose_defaults.py chose.
 
     Attributes:
         num_experts: K, experts per feature.
@@ -57,6 +57,7 @@ class NAEOptions:
         members: S, models trained side by side whose mean predicts.
         bootstrap: whether every member trains on its own draw of rows with replacement.
         averaging: decay of the mean of parameters over steps that predicts; 0: no mean.
+        steps: of the training, at most, where epochs is None; two epochs at least.
         monotone: columns and 1 or -1: the score never falls, or never rises, with them.
         loss: name of a loss; None: squared, logistic or softmax_cross_entropy.
         loss_parameter: q of quantile, delta of huber (in the target's unit) or power of
@@ -70,9 +71,9 @@ class NAEOptions:
     top_k: int | None = None
     gate: Literal["context", "equal", "own", "none"] = "context"
     gate_rank: int = 32
-    dropout: float = 0.0
+    dropout: float = 0.05
     expert_dropout: float = 0.0
-    expert_variance: float = 0.1
+    expert_variance: float = 0.05
     output_energy: float = 0.0
     utilisation: float = 0.0
     concurvity: float = 0.0
@@ -80,15 +81,12 @@ class NAEOptions:
     members: int = 1
     bootstrap: bool = False
     averaging: float = 0.99
+    steps: int = 2000
     monotone: tuple[tuple[str, int], ...] = ()
     loss: str | None = None
     loss_parameter: float | None = None
     numeric: Literal["quantile", "standard"] = "quantile"
     categorical: Literal["auto", "levels", "target"] = "auto"
-
-
-STEPS = 2000
-"""Of a training on a table; experiments/choose_defaults.py chose the defaults above."""
 
 
 @dataclass(frozen=True)
@@ -113,23 +111,27 @@ class Settings(NAEOptions, SharedSettings):
         Returns:
             Settings without None, except the loss.
 
+        Raises:
+            ValueError: if there is no step to take.
+
         Example:
             >>> settings = Settings().for_rows(16_000)
             >>> settings.batch_size, settings.epochs
             (1000, 125)
         """
-        batch_size = int(np.clip(rows // 16, 32, max(1024, rows // STEPS)))
-        batch_size = self.batch_size or batch_size
-        steps = max(1, rows // batch_size)
-        epochs = self.epochs or max(2, -(-STEPS // steps))
-        return replace(
-            self,
-            hidden=self.hidden or (64, 64),
-            top_k=self.top_k or self.num_experts,
-            batch_size=batch_size,
-            epochs=epochs,
-            patience=_patience(self.patience, epochs),
-        )
+        if self.steps < 1:
+            raise ValueError(f"steps is {self.steps}, expected at least 1")
+        chosen: dict[str, Any] = {
+            "hidden": (64, 64),
+            "top_k": self.num_experts,
+            "batch_size": int(np.clip(rows // 16, 32, max(1024, rows // self.steps))),
+        }
+        # Not "or": what cannot be, such as 0 epochs, must reach the training's checks.
+        chosen |= {k: getattr(self, k) for k in chosen if getattr(self, k) is not None}
+        steps = max(1, rows // max(1, chosen["batch_size"]))
+        epochs = max(2, -(-self.steps // steps)) if self.epochs is None else self.epochs
+        patience = _patience(self.patience, epochs)
+        return replace(self, **chosen, epochs=epochs, patience=patience)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Fitted models of tables as StableHLO programs, for any runtime that knows XLA."""
+"""Fitted models of tables as StableHLO programs, for any runtime that knows XLA.
+
+By the suffix of the file also as a statement for databases, see `naejax.sql`.
+"""
 
 import tempfile
 from pathlib import Path
@@ -14,6 +17,7 @@ from naejax.data.table import encode
 from naejax.explain.router import tied_gates
 from naejax.files import write_file
 from naejax.models.predict import predict
+from naejax.sql import to_sql
 from naejax.tabular import TabularNAE
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -30,16 +34,22 @@ def export(model: Any, path: str | Path, rows: Any = None) -> None:
     parameters. Before the file appears, the program is read back from disk, run, and
     compared with the model.
 
+    A path that ends in ``.sql`` gets one SELECT statement for sqlite and DuckDB, which
+    makes the columns of `naejax.tabular.predict_table` from a table ``"rows"``.
+
     Args:
         model: a fitted model of a table, or a fitted estimator.
-        path: of the file, by custom ``*.stablehlo``; an existing one is replaced.
+        path: of the file, by custom ``*.stablehlo``, or ``*.sql``; an existing one is
+            replaced.
         rows: to compare on: data frame, columns, (N, F) array or path of a CSV file;
             None: random rows, with missing values. Rows in which two experts are tied
-            for the last active place count for nothing: rounding chooses there.
+            for the last active place count for nothing: rounding chooses there. A
+            statement is not compared.
 
     Raises:
-        ValueError: if it is no model of a table, the program's numbers differ from the
-            model's by more than ``TOLERANCE``, or the place cannot be written.
+        ValueError: if it is no model of a table, or none for a statement, the program's
+            numbers differ from the model's by more than ``TOLERANCE``, or the place
+            cannot be written.
 
     Example:
         >>> import tempfile
@@ -67,6 +77,8 @@ def export(model: Any, path: str | Path, rows: Any = None) -> None:
             f"got a {type(model).__name__}, expected a fitted model of a table or a "
             "fitted estimator"
         )
+    if Path(path).suffix == ".sql":
+        return write_file(path, to_sql(fitted))
     num_features = len(fitted.encoder.codecs)
     x = (
         _random_rows(num_features)

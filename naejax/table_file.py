@@ -45,19 +45,25 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
         fields: for every kind that is known, the fields of its header.
 
     Returns:
-        The kind: "nae" where a header of the first files does not say it.
+        The kind: "nae" where a header does not say it.
 
     Raises:
         ValueError: if this naejax cannot read the file.
 
     Example:
-        >>> check_header({"format": 1, "loss": "squared"}, {"nae": {"loss"}})
+        >>> header = {"format": 2, "kind": "nae", "version": "0.1.0", "sha256": ""}
+        >>> check_header(header, {"nae": set()})
         'nae'
     """
+    if header["format"] == 1:
+        raise ValueError(
+            f"it has format 1, this naejax reads {FORMAT}; train the model again, or "
+            "load it with the naejax that wrote it, before format 2"
+        )
     if header["format"] != FORMAT:
         raise ValueError(
             f"it has format {header['format']!r}, this naejax reads {FORMAT}; update "
-            "naejax, or save the model again with this version"
+            "naejax"
         )
     kind = header.get("kind", "nae")
     if kind not in fields:
@@ -68,7 +74,7 @@ def check_header(header: Header, fields: Mapping[str, set[str]]) -> str:
     unknown = sorted(set(header) - fields[kind] - _FIELDS_OF_ALL)
     if unknown:
         raise ValueError(f"its header has the unknown field {unknown[0]!r}")
-    # The first files had neither; a file that lost one of them is damaged.
+    # A file that lost one of them is damaged.
     if ("version" in header) != ("sha256" in header):
         raise ValueError("its header lacks its checksum, or the version")
     return kind

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-# Commands that tests start leave the user's cache alone.
+# Trainings here, and commands that tests start, leave the user's cache alone.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+jax.config.update("jax_enable_compilation_cache", False)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

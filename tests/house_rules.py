@@ -36,6 +36,7 @@ FLOORS = {
     "settings": 0,
     "evaluation": 6.5,
     "artifact": 8,
+    "sql": 8.05,
     "stablehlo": 8.1,
     "reports": 8.15,
     "runs": 8.2,

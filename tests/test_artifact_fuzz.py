@@ -17,7 +17,7 @@ from naejax.serving import to_numpy_predictor
 
 pytestmark = pytest.mark.slow
 
-GOLDEN = Path(__file__).parent / "golden" / "format1"
+GOLDEN = Path(__file__).parent / "golden" / "format2"
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.safetensors"))
 TRACED = ("backbone", "sop", "texts")
 CHEAP = settings(

@@ -112,7 +112,8 @@ def test_one_in_a_hundred_is_found():
     x = rng.normal(size=(1010, 3))
     x[rare] += [3.0, 2.0, 0.0]
     labels = np.where(rare, "rare", "usual")
-    model = NAEClassifier(**{**TINY, "epochs": 30, "learning_rate": 1e-2})
+    own = {"epochs": 60, "num_knots": 16, "learning_rate": 1e-2}
+    model = NAEClassifier(**{**TINY, **own})
     model.fit(x[::2], labels[::2])
     check_finite(model, x)
     probability = model.predict_proba(x[1::2])[:, 0]

@@ -31,6 +31,14 @@ def test_missing_numbers_get_the_code_of_the_median(kind):
     assert np.isnan(fit_numeric("a", np.array([1.0, np.nan]), kind=kind).fill)
 
 
+@pytest.mark.parametrize("kind", ["quantile", "standard"])
+def test_a_constant_with_gaps_tells_its_gaps(kind):
+    codec = fit_numeric("a", np.array([3.0, np.nan, 3.0]), kind=kind)
+    codes = encode_column(Feature("a", "numeric"), codec, np.array([3.0, np.nan]))
+    np.testing.assert_array_equal(codes, [0, np.nan])
+    np.testing.assert_array_equal(decode_column(codec, codes), [3, np.nan])
+
+
 @pytest.mark.parametrize(("max_levels", "kind"), [(3, "levels"), (2, "statistics")])
 def test_statistics_begin_above_max_levels(max_levels, kind):
     column = np.array(["c", "a", "b", "c"], dtype=object)

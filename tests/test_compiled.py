@@ -15,6 +15,7 @@ from naejax import compiled
 WHERE = "jax_compilation_cache_dir"
 LEAST = "jax_persistent_cache_min_compile_time_secs"
 ENABLE = "jax_enable_compilation_cache"
+keep = compiled.keep_compiled_programs.__wrapped__  # once a process is too rarely
 
 
 @pytest.fixture(autouse=True)
@@ -33,30 +34,30 @@ def config(monkeypatch, tmp_path):
 def test_a_folder_of_the_users_own(tmp_path):
     old = os.umask(0o002)  # where groups may write what a user makes
     try:
-        compiled.keep_compiled_programs()
+        keep()
     finally:
         os.umask(old)
     folder = Path(jax.config.jax_compilation_cache_dir)
     assert folder.parent == tmp_path / "cache" / "naejax" / "programs"
     assert folder.is_dir() and folder.stat().st_mode & 0o777 == 0o700
     assert jax.config.jax_persistent_cache_min_compile_time_secs < 1
-    compiled.keep_compiled_programs()  # once more, as a second command would
+    keep()  # once more, as a second command would
     assert Path(jax.config.jax_compilation_cache_dir) == folder
 
 
 def test_jaxs_own_settings_win(monkeypatch, tmp_path):
     jax.config.update(WHERE, str(tmp_path / "own"))
-    compiled.keep_compiled_programs()
+    keep()
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "own")
     jax.config.update(WHERE, None)
     jax.config.update(ENABLE, False)
-    compiled.keep_compiled_programs()
+    keep()
     assert jax.config.jax_compilation_cache_dir is None
     assert not (tmp_path / "cache").exists()
     jax.config.update(ENABLE, True)
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "7")
     jax.config.update(LEAST, 7.0)
-    compiled.keep_compiled_programs()
+    keep()
     assert jax.config.jax_persistent_cache_min_compile_time_secs == 7
 
 
@@ -116,7 +117,7 @@ def unusable(tmp_path, monkeypatch, what):
 )
 def test_without_a_safe_folder_nothing_is_kept(tmp_path, monkeypatch, capfd, what):
     unusable(tmp_path, monkeypatch, what)
-    compiled.keep_compiled_programs()
+    keep()
     assert jax.config.jax_compilation_cache_dir is None
     assert capfd.readouterr() == ("", "")
 
@@ -218,7 +219,7 @@ def test_the_next_process_finds_them_and_computes_the_same(tmp_path, monkeypatch
 
 
 def test_other_warnings_stay():
-    compiled.keep_compiled_programs()
+    keep()
     with pytest.warns(UserWarning, match="something else"):
         warnings.warn("something else", stacklevel=1)
     warnings.warn(

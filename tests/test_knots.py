@@ -8,6 +8,7 @@ import pytest
 from naejax import NAE, fit
 from naejax.models.knots import place, quantile_knots
 from naejax.models.nae import place_knots
+from naejax.ops.value_knots import value_knots
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -136,3 +137,32 @@ def test_training_leaves_the_knots_where_they_are():
     np.testing.assert_array_equal(at, variables["knots"]["at"])
     steps = result.variables["params"]["features"]["encoder"]["steps"]
     assert np.abs(steps - variables["params"]["features"]["encoder"]["steps"]).max() > 0
+
+
+def test_value_knots_at_even_ranks_in_closed_form():
+    """Without ties the j-th of T knots is the value of rank (N - 1) j / (T - 1)."""
+    values = np.random.default_rng(0).permutation(np.arange(101.0) ** 3)
+    expected = np.arange(0, 101, 10.0) ** 3
+    np.testing.assert_array_equal(value_knots(values, 11), expected)
+    np.testing.assert_array_equal(value_knots(values, 2), [0, 100**3])
+    assert value_knots(values, 101).tolist() == sorted(values)
+
+
+def test_ties_count_for_their_rows_up_to_a_share():
+    """Ten values; the first fills 910 of 1,000 rows, and counts for a fifth of them."""
+    values = np.repeat(np.arange(10.0), [910] + [10] * 9)
+    # Mid-ranks 100, then 205 to 285; wanted 100, 146.25, 192.5, 238.75 and 285.
+    np.testing.assert_array_equal(value_knots(values, 5), [0, 1, 4, 9])
+
+
+@pytest.mark.parametrize("value", [0.0, -1e300, 5e-324])
+def test_one_value_is_one_knot(value):
+    assert value_knots(np.full(9, value), 4).tolist() == [value]
+
+
+def test_knots_of_huge_and_of_tiny_values():
+    values = np.random.default_rng(0).normal(size=500)
+    expected = value_knots(values, 16)
+    for scale in (1e299, 1e-300):
+        found = value_knots(values * scale, 16)
+        np.testing.assert_allclose(found, expected * scale, rtol=1e-12)

@@ -150,7 +150,7 @@ def test_lists_of_names_are_those_of_the_model():
 
 @pytest.mark.parametrize("name", ["regression", "multiclass", "counts", "ensemble"])
 def test_golden_files_are_served(name):
-    folder = Path(__file__).parent / "golden" / "format1"
+    folder = Path(__file__).parent / "golden" / "format2"
     arrays = np.load(folder / f"{name}.npz")
     cells = {k.partition(":")[2]: v for k, v in arrays.items() if ":" in k}
     found = to_numpy_predictor(folder / f"{name}.safetensors").explain(

@@ -70,6 +70,8 @@ def test_damaged_states_are_refused_in_one_line():
         (config | {"schema": 3}, arrays),
         (config | {"codecs": config["codecs"][:-1]}, arrays),
         (config, arrays | {"fill": arrays["fill"][:2]}),
+        (config, arrays | {"table_0": arrays["table_0"][0]}),
+        (config, arrays | {"table_0": arrays["table_0"][:, ::-1]}),
         (config, arrays | {"table_3": np.zeros(3)}),
     ]
     for pair in damaged:

@@ -5,7 +5,7 @@ import pytest
 
 from naejax.data.columns import Columns, read_columns
 from naejax.data.encoding import (
-    fit_quantiles,
+    fit_knots,
     level_codes,
     out_of_fold_statistics,
     target_statistics,
@@ -70,10 +70,10 @@ def test_every_column_is_encoded_as_its_kind_says():
         return x[:, NAMES.index(i)]
 
     size, gap = columns["size"], columns["gap"]
-    expected = to_normal(size, fit_quantiles(size, seed=3)).astype(np.float32)
+    expected = to_normal(size, fit_knots(size, 64)).astype(np.float32)
     np.testing.assert_array_equal(column("size"), expected)
     known = ~np.isnan(gap)
-    expected = to_normal(gap, fit_quantiles(gap[known], seed=3)).astype(np.float32)
+    expected = to_normal(gap, fit_knots(gap[known], 64)).astype(np.float32)
     np.testing.assert_array_equal(column("gap"), expected)
     assert np.isnan(column("gap")[~known]).all()
     np.testing.assert_array_equal(column("flag"), np.where(columns["flag"], 1, -1))

@@ -13,7 +13,7 @@ import naejax
 from naejax.models.text_backbone import bert_backbone
 from naejax.texts import TextSOP, explain_texts
 
-GOLDEN = Path(__file__).parent / "golden" / "format1"
+GOLDEN = Path(__file__).parent / "golden" / "format2"
 
 
 @pytest.fixture(scope="module")

@@ -32,12 +32,12 @@ def fit_knots(values: np.ndarray, num_knots: int) -> np.ndarray:
     Example:
         >>> fit_knots(np.array([3.0, 1.0, 2.0]), num_knots=8).round(2)
         array([[ 1.  ,  2.  ,  3.  ],
-               [-0.97,  0.  ,  0.97]])
+               [-0.96,  0.  ,  0.96]])
     """
     ordered = np.sort(np.asarray(values, np.float64))
     knots = value_knots(ordered, num_knots)
-    sides = [np.searchsorted(ordered, knots, side) for side in ("left", "right")]
-    shares = sum(sides) / (2 * len(ordered))
+    below = np.searchsorted(ordered, knots, "left")
+    shares = (below + np.searchsorted(ordered, knots, "right")) / (2 * len(ordered))
     return np.stack([knots, _normal_quantiles(_TAIL + (1 - 2 * _TAIL) * shares)])
 
 
@@ -74,7 +74,12 @@ def to_normal(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
         >>> to_normal(np.array([0.0, 2.0, 9.0]), np.array([[1.0, 3.0], [-2.0, 2.0]]))
         array([-2.,  0.,  2.])
     """
-    return np.interp(values, *knots)
+    scores = np.interp(values, *knots)
+    # Two knots may be so near that the slope between them overflows: a step, then.
+    steep = np.isinf(scores)
+    scores[steep] = knots[1, np.searchsorted(knots[0], values[steep])]
+    # With a single knot np.interp gives a number for NaN.
+    return np.where(np.isnan(values), np.nan, scores)
 
 
 def from_normal(scores: np.ndarray, knots: np.ndarray) -> np.ndarray:
@@ -91,7 +96,7 @@ def from_normal(scores: np.ndarray, knots: np.ndarray) -> np.ndarray:
         >>> from_normal(np.array([0.0, 5.2]), np.array([[1.0, 3.0], [-2.0, 2.0]]))
         array([2., 3.])
     """
-    return np.interp(scores, *knots[::-1])
+    return np.where(np.isnan(scores), np.nan, np.interp(scores, *knots[::-1]))
 
 
 def level_codes(num_levels: int) -> np.ndarray:

@@ -1,11 +1,10 @@
-"""What the regressor and the classifier have in common: reading, training, scores."""
+"""What the regressor and the classifier have in common; a fit imports JAX."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import jax
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
@@ -24,10 +23,12 @@ from naejax.estimators.inputs import (
     training_columns,
 )
 from naejax.estimators.rows import MIN_ROWS, Rows, hold_back, make_rows, read_offset
-from naejax.explanation import Explanation, explain_table
-from naejax.objectives.losses import Loss
 from naejax.settings import Settings
-from naejax.tabular import TabularNAE, fit_table
+
+if TYPE_CHECKING:
+    from naejax.explanation import Explanation
+    from naejax.objectives.losses import Loss
+    from naejax.tabular import TabularNAE
 
 _RENAMED = ("members", "monotone", "loss")
 _SAME_NAME = [f.name for f in fields(Settings) if f.name not in _RENAMED]
@@ -56,13 +57,14 @@ class BaseNAE(BaseEstimator):
         output_energy: float = Settings.output_energy,
         utilisation: float = Settings.utilisation,
         concurvity: float = Settings.concurvity,
-        loss: str | Loss | None = Settings.loss,
+        loss: "str | Loss | None" = Settings.loss,
         loss_parameter: float | None = Settings.loss_parameter,
         numeric: Literal["quantile", "standard"] = Settings.numeric,
         categorical: Literal["auto", "levels", "target"] = Settings.categorical,
         categorical_features: Sequence[str | int] | None = None,
         monotone: Mapping[str | int, int] | None = None,
         averaging: float = Settings.averaging,
+        steps: int = Settings.steps,
         n_members: int = Settings.members,
         bootstrap: bool = Settings.bootstrap,
         validation_fraction: float = 0.125,
@@ -96,6 +98,7 @@ class BaseNAE(BaseEstimator):
         self.categorical_features = categorical_features
         self.monotone = monotone
         self.averaging = averaging
+        self.steps = steps
         self.n_members = n_members
         self.bootstrap = bootstrap
         self.validation_fraction = validation_fraction
@@ -151,7 +154,7 @@ class BaseNAE(BaseEstimator):
             self.calibration_ = np.sort(self._nonconformity(score, truth))
         return self
 
-    def explain(self, X: Any) -> Explanation:
+    def explain(self, X: Any) -> "Explanation":
         """The score of every row and what each feature contributes to it.
 
         Args:
@@ -165,6 +168,8 @@ class BaseNAE(BaseEstimator):
         Raises:
             ValueError: if a column is missing or holds text where numbers are expected.
         """
+        from naejax.explanation import explain_table
+
         check_is_fitted(self)
         return explain_table(self.fitted_, prediction_columns(self, X))
 
@@ -272,6 +277,10 @@ class BaseNAE(BaseEstimator):
         validation_fraction: float,
     ) -> None:
         """Trains and sets the fitted attributes."""
+        import jax
+
+        from naejax.tabular import fit_table
+
         before = getattr(self, "n_iter_", 0) if goes_on else 0
         fitted, result = fit_table(
             rows.columns,

@@ -8,7 +8,6 @@ from sklearn.utils import check_array, column_or_1d
 
 from naejax.data.schema import TargetKind
 from naejax.estimators.base import BaseNAE
-from naejax.tabular.fitted import LOG_LINK
 
 
 class NAERegressor(RegressorMixin, BaseNAE):
@@ -22,14 +21,15 @@ class NAERegressor(RegressorMixin, BaseNAE):
         hidden: widths of the dense layers of a feature's encoder.
         learning_rate: the highest one.
         weight_decay: of AdamW.
-        epochs: passes over the rows.
+        epochs: passes over the rows; None: by steps.
         batch_size: rows per step.
         patience: epochs without a better validation loss before training stops.
         num_experts: K, experts per feature.
         top_k: k, experts active per feature and row.
         gate: context, equal, own or none; the last two make the model additive.
         gate_rank: rank of the gate's matrix, 0 for a full one.
-        num_knots: knots of the piecewise linear map of every feature, 0 for none.
+        num_knots: most values of a feature at which its networks run, between which
+            rows interpolate; 0: networks run on every row.
         dropout: rate of dropout in the encoders.
         expert_dropout: rate at which experts drop out of the choice in training.
         expert_variance: penalty that slides from interactions (0) to a plain additive
@@ -48,6 +48,8 @@ class NAERegressor(RegressorMixin, BaseNAE):
             they hold numbers. Text, booleans and categories of pandas are in any case.
         monotone: name or position of a feature -> 1 (the prediction never falls when
             the feature rises), -1 (never rises) or 0.
+        averaging: decay of the mean of parameters over steps that predicts; 0: no mean.
+        steps: of the training, at most, where epochs is None.
         n_members: models whose mean is predicted.
         bootstrap: whether each member draws its rows with replacement.
         validation_fraction: part of the rows that picks the best epoch, when `fit` gets
@@ -153,4 +155,6 @@ class NAERegressor(RegressorMixin, BaseNAE):
 
     def _inverse_link(self, score: np.ndarray) -> np.ndarray:
         """Scores (N, C) as values of the target, in float64."""
+        from naejax.tabular.fitted import LOG_LINK
+
         return np.exp(score) if self.fitted_.loss in LOG_LINK else score

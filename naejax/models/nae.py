@@ -159,15 +159,16 @@ class NAE(nn.Module):
         seen = _seen(self.monotone, num_features)
         if self.tabulated:
             slots = self.num_knots + 1
+            zeros = nn.initializers.zeros
             size = (num_features, self.num_experts, self.num_outputs, slots)
-            experts = self.param("experts", nn.initializers.zeros, size)
-            told = self.gates.told_size(self.hidden[-1])
-            if not told:
-                return NAETables(knots, experts, jnp.zeros((len(seen), 0, slots)))
-            size = (len(seen), told, slots)
-            return NAETables(
-                knots, experts, self.param("told", nn.initializers.zeros, size)
+            experts = self.param("experts", zeros, size)
+            told_size = (len(seen), self.gates.told_size(self.hidden[-1]), slots)
+            told = (
+                self.param("told", zeros, told_size)
+                if told_size[1]
+                else jnp.zeros(told_size)
             )
+            return NAETables(knots, experts, told)
         columns = jnp.pad(knots, ((0, 0), (0, 1)), constant_values=jnp.nan)
         if len(seen) == num_features:
             z, experts = self.features(columns, train)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from naejax.compiled import keep_compiled_programs
 from naejax.data.cells import Columns
 from naejax.data.schema import Schema
 from naejax.data.table import encode, encode_training
@@ -99,6 +100,7 @@ def fit_table(
         >>> explain_rows(fitted, {"x": np.array([3.0])}).contributions.shape
         (1, 1, 1)
     """
+    keep_compiled_programs()
     kind = schema.target.kind
     num_rows = len(training[schema.target.name])
     # Any: for_rows leaves no None, which the types of the fields cannot say.

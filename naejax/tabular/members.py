@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from naejax.compiled import keep_compiled_programs
 from naejax.data.cells import Columns
 from naejax.data.schema import Schema
 from naejax.data.table import encode, encode_training
@@ -77,6 +78,7 @@ def fit_members(
         >>> len(members), result.best_epochs.tolist()
         (2, [1, 1])
     """
+    keep_compiled_programs()
     kind, num_rows = schema.target.kind, len(training[schema.target.name])
     chosen: Any = settings.for_rows(num_rows)
     if chosen.members > 1:

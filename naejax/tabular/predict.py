@@ -221,5 +221,5 @@ def _without_experts(
         outputs.append((output.prediction, output.contributions))
     prediction, contributions = map(np.concatenate, zip(*outputs, strict=True))
     scale, shift = np.float32(std), np.float32(mean)
-    bias = output.bias * scale + shift
+    bias = np.asarray(output.bias) * scale + shift
     return prediction * scale + shift, bias, contributions * scale

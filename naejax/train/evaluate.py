@@ -35,6 +35,10 @@ class Evaluate:
     def __call__(self, variables: Any, batch: Batch) -> float:
         num_rows = len(batch.weight)
         chunk, total = self.chunk_rows(num_rows), np.zeros(2)
+        if chunk == num_rows and isinstance(batch.x, jax.Array):
+            # All at once: nothing to gather, each operation by a program of its own.
+            total += jax.device_get(self._sums(variables, batch))
+            return float(total[0] / total[1])
         for start in range(0, num_rows, chunk):
             # Past the end come the first rows: valid ones, so that weight 0 is finite.
             index = np.arange(start, start + chunk)

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from naejax.compiled import keep_compiled_programs
 from naejax.objectives import losses
 from naejax.train.batch import make_batch
 from naejax.train.checkpoint import Checkpoints, keep_checkpoints
@@ -113,6 +114,7 @@ def fit(
         >>> result.history[-1]["loss"] < 0.05
         True
     """
+    keep_compiled_programs()
     train = make_batch(*data, on_host=True)
     check = None if validation is None else make_batch(*validation, on_host=True)
     if epochs < 1 or batch_size < 1:

@@ -104,6 +104,8 @@ def fit_population(
         validation_rows = _check_rows("validation_rows", validation_rows, count)
     elif patience is not None:
         raise ValueError("patience needs validation rows; pass validation_rows")
+    if not 0 <= averaging < 1:
+        raise ValueError(f"averaging is {averaging}, expected a decay in [0, 1)")
     if jax.process_count() > 1:
         raise ValueError(
             f"{jax.process_count()} processes train together, expected one: members "

@@ -1,14 +1,14 @@
-"""Writes the golden files of format 1: models of every kind, and what they predict.
+"""Writes the golden files of format 2: models of every kind, and what they predict.
 
-Regression, multiclass, counts, backbone and sop were written at commit dc11768 (naejax
-0.1.0), before headers had a version of naejax and a checksum; the others with the first
-commit that has their kind. They are never written again: every later naejax must load
-them and predict what it predicted then. To add one:
+They are never written again: every later naejax must load them and predict what it
+predicted then. Format 1, which held the networks of models with knots, was never
+published. To add one:
 
-    python tests/golden/make_format1.py tests/golden/format1 NAME
+    python tests/golden/make_format2.py tests/golden/format2 NAME
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,9 @@ def table(kind: str) -> dict[str, np.ndarray]:
     return {"size": size, "gap": gap, "city": city, "garden": garden, "y": target}
 
 
+SIGNS = (("size", 1), ("garden", -1))
 SETTINGS = {
-    "regression": Settings(hidden=(8, 8), top_k=2),
+    "regression": Settings(hidden=(8, 8), top_k=2, gate_rank=4, num_knots=0),
     "multiclass": Settings(hidden=(8,), top_k=2, gate="equal", gate_rank=2),
     "counts": Settings(
         hidden=(6,),
@@ -54,29 +55,20 @@ SETTINGS = {
         categorical="target",
         numeric="standard",
     ),
+    "monotone": Settings(hidden=(6,), num_knots=6, monotone=SIGNS, gate_rank=2),
+    "ensemble": Settings(hidden=(6,), num_knots=4, gate_rank=0, members=2),
 }
-
-
-def later_settings(kind: str) -> Settings:
-    """Settings that the first files did not know."""
-    signs = (("size", 1), ("garden", -1))
-    fields: Any = {
-        "monotone": {"num_knots": 6, "monotone": signs, "gate_rank": 2},
-        "ensemble": {"num_knots": 4, "members": 2, "bootstrap": True},
-    }[kind]
-    return Settings(hidden=(6,), top_k=2, **fields)
 
 
 def make_table(kind: str) -> tuple[Any, dict[str, np.ndarray]]:
     """A fitted table, with its rows and what it says about them."""
     cells = table(kind)
     columns = read_columns(cells)
-    settings = SETTINGS[kind] if kind in SETTINGS else later_settings(kind)
     fitted, _ = fit_table(
         columns,
         columns,
         infer_schema(columns, "y", task="regression" if kind == "counts" else "auto"),
-        Settings(**{**vars(settings), "num_experts": 4, "epochs": 30}),
+        replace(SETTINGS[kind], num_experts=4, epochs=30),
         progress=False,
     )
     del cells["y"]
