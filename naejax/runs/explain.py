@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from naejax.data.cells import Columns
-from naejax.data.datasets import column_names, load_dataset
+from naejax.data.datasets import load_dataset
 from naejax.data.image_file import read_arrays, read_npz
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import Images, as_images
 from naejax.data.parquet_files import is_parquet
-from naejax.data.rows import read_rows
+from naejax.data.rows import column_names, read_rows
 from naejax.data.schema import infer_schema
 from naejax.data.split import split_rows
 from naejax.files import check_new_file, write_file
