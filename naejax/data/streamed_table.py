@@ -130,7 +130,7 @@ class StreamedTable:
                     self.sample.rows, (first, first + len(stored))
                 )
                 rows = self.sample.rows[low:high] - first
-                stored[np.ix_(rows, leaks)] = kept[low:high, leaks]
+                stored[rows[:, None], leaks] = kept[low:high, leaks]
             drawn = draw_parts(first, len(stored), self.seed)
             for part in (TRAINING, VALIDATION):
                 mine, start = drawn == part, done[part]

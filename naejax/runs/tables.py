@@ -101,6 +101,10 @@ class WholeTable:
         self.sizes = {name: len(part[target]) for name, part in self.parts.items()}
         self.shown: Columns = self.parts["training"]
 
+    def some_rows(self) -> dict[str, Columns]:
+        """Rows of every part: all."""
+        return self.parts
+
     def lines(self) -> tuple[str, list[str]]:
         """What the table is, and cautions."""
         cautions = suspicions(self.schema, self._dataset.columns)
@@ -171,8 +175,12 @@ class LargeTable:
         baselines = baseline_scores(self.schema, training, truth, few, answer)
         return {"validation": validation, "test": test, "baselines": baselines}
 
+    def some_rows(self) -> dict[str, Columns]:
+        """The sample of training rows, and some test rows."""
+        return {"training": self.shown, "test": self.few_test_rows()}
+
     def few_test_rows(self) -> Columns:
-        """Every so manieth of the test rows, at most about 100,000."""
+        """Every so manieth of the test rows, about 100,000 at most."""
         step = -(-self._table.sizes()[2] // _TEST_ROWS)
         parts = [
             {name: column[::step] for name, column in columns.items()}
