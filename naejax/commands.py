@@ -66,9 +66,9 @@ class Train:
     """Train a model that explains itself; leave a folder with scores and a picture.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), path of a CSV or Parquet
-            file or a folder of Parquet files (nae), of an .npz file with images x and
-            targets y (sop), or of a folder of TFDS.
+        data: name of a data set (see `naejax datasets`), path of a CSV or Parquet file
+            or a folder of the latter (nae), of an .npz file with images x and targets
+            y (sop), or of a folder of TFDS.
         out: folder for the model, its scores, its history and a picture of it.
         resume: go on with the unfinished run of that folder; instead of all others.
         model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
@@ -226,7 +226,7 @@ class Sweep:
 
     Attributes:
         data: name of a data set (see `naejax datasets`), or path of a CSV or Parquet
-            file, or of a folder of Parquet files or of TFDS.
+            file, or of a folder of the latter or of TFDS.
         out: folder for the table, the picture and the picked model.
         grid: settings and their values, such as expert-variance=0,0.1,10
             num-experts=8,32 hidden=32x32,64x64; all combinations are trained. Left

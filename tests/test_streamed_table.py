@@ -1,6 +1,11 @@
 """Tables larger than memory: places in two bytes, streams, splits, and whole runs."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -251,3 +256,31 @@ def test_a_run_from_end_to_end(path, tmp_path, monkeypatch, capsys):
     assert len(lines) == 3001
     wanted = score_rows(fitted, {n: c[-1:] for n, c in columns.items()})
     assert float(lines[-1].split(",")[0]) == pytest.approx(wanted[0, 0], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(path, tmp_path):
+    from stream_together import SETTINGS
+    from train_together import flat
+
+    with socket.create_server(("", 0)) as free:
+        port = str(free.getsockname()[1])
+    worker = Path(__file__).with_name("stream_together.py")
+    environment = dict(os.environ, JAX_NUM_CPU_DEVICES="1")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, worker, port, process, path, tmp_path / f"{process}.npz"],
+            env=environment,
+        )
+        for process in "01"
+    ]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    first, second = (np.load(tmp_path / f"{process}.npz") for process in "01")
+    fitted, result = fit_parquet(path, "y", SETTINGS, progress=False)
+    for name in ("params", "losses", "std"):
+        np.testing.assert_array_equal(first[name], second[name])
+    # The rows of a batch are added up in another order.
+    losses = [[row["loss"], row["validation"]] for row in result.history]
+    np.testing.assert_allclose(first["losses"], losses, rtol=1e-4)
+    np.testing.assert_allclose(first["params"], flat(result), atol=1e-3)
+    assert first["std"] == fitted.encoder.target_std

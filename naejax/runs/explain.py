@@ -55,6 +55,7 @@ def explain_run(
 
     Example:
         >>> import tempfile
+        >>> from naejax.data import load_dataset
         >>> from naejax.runs import train_run
         >>> from naejax.settings import Settings
         >>> folder, quiet = Path(tempfile.mkdtemp()), lambda line: None
