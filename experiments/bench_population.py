@@ -67,7 +67,7 @@ def step_times(model, data, members, steps, repeats):
     single = RunChunk(
         make_train_step(model, losses.squared, optimizer, {"expert_variance": 0.1})
     )
-    programs = MemberPrograms(model, losses.squared, 1000, None)
+    programs = MemberPrograms(model, losses.squared, 1000, 0.0, None)
     ones = np.ones(members, np.float32)
     own = programs.send(
         Scalars(1e-3 * ones, 1e-2 * ones, {"expert_variance": 0.1 * ones})

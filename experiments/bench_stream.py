@@ -60,7 +60,7 @@ def train(path: str) -> None:
     table = open_streamed(path, "y")
     seconds["sample"] = time.perf_counter() - before
     settings = Settings(epochs=int(os.environ.get("EPOCHS", "1")))
-    fitted, result = fit_streamed(table, settings, progress=False)
+    _, result = fit_streamed(table, settings, progress=False)
     status = dict(
         line.split(":", 1)
         for line in Path("/proc/self/status").read_text().split("\n")[:-1]

@@ -202,9 +202,8 @@ class Explain:
     Attributes:
         folder: a folder that `naejax train` made.
         out: HTML file to write.
-        data: rows or images to explain instead of the run's own: a CSV or Parquet
-            file with the same columns; for a run on images an .npz file, or
-            the name of a data set.
+        data: rows or images to explain in place of the run's: a CSV or Parquet file
+            with its columns; for images an .npz file, or the name of a data set.
         overwrite: replace an existing file.
     """
 
@@ -225,8 +224,7 @@ class Sweep:
     """Train models over a grid of settings side by side; draw accuracy by additivity.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), or path of a CSV or Parquet
-            file, or of a folder of the latter or of TFDS.
+        data: name of a data set, path of a CSV or Parquet file, or of a folder.
         out: folder for the table, the picture and the picked model.
         grid: settings and their values, such as expert-variance=0,0.1,10
             num-experts=8,32 hidden=32x32,64x64; all combinations are trained. Left

@@ -10,8 +10,15 @@ from naejax.runs.distributed import together
 from naejax.settings import Settings
 from naejax.tabular.streamed import fit_streamed
 
+# Every process draws dropout of its own.
 SETTINGS = Settings(
-    dropout=0.0, epochs=2, batch_size=100, num_experts=2, hidden=(8,), gate_rank=4, num_knots=8
+    epochs=2,
+    batch_size=100,
+    num_experts=2,
+    hidden=(8,),
+    gate_rank=4,
+    num_knots=8,
+    dropout=0.0,
 )
 
 

@@ -90,14 +90,14 @@ def test_residuals_are_in_the_unit_of_the_target():
 
 def test_sets_hold_the_true_class():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(600, 2))
-    y = np.array(["a", "b", "c"])[np.digitize(x[:, 0] + rng.normal(size=600), [-1, 1])]
-    model = NAEClassifier(**SMALL, calibration_fraction=0.6).fit(x[:300], y[:300])
-    sets = model.predict_set(x[300:], alpha=0.2)
-    truth = np.searchsorted(model.classes_, y[300:])
-    assert sets.shape == (300, 3)
-    assert np.mean(sets[np.arange(300), truth]) == pytest.approx(0.8, abs=0.06)
-    assert (model.predict_set(x[300:], alpha=0.05) >= sets).all()
+    x = rng.normal(size=(1200, 2))
+    y = np.array(["a", "b", "c"])[np.digitize(x[:, 0] + rng.normal(size=1200), [-1, 1])]
+    model = NAEClassifier(**SMALL, calibration_fraction=0.6).fit(x[:600], y[:600])
+    sets = model.predict_set(x[600:], alpha=0.2)
+    truth = np.searchsorted(model.classes_, y[600:])
+    assert sets.shape == (600, 3)
+    assert np.mean(sets[np.arange(600), truth]) == pytest.approx(0.8, abs=0.06)
+    assert (model.predict_set(x[600:], alpha=0.05) >= sets).all()
     two = NAEClassifier(**SMALL, calibration_fraction=0.25).fit(X, LABELS)
     assert two.predict_set(MORE, alpha=0.2).shape == (40, 2)
 

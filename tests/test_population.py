@@ -55,7 +55,7 @@ def trained():
             data,
             rows,
             validation_rows=checks,
-            learning_rate=0.02,
+            learning_rate=0.01,
             seeds=SEEDS,
             **OPTIONS,
         )
@@ -65,7 +65,7 @@ def trained():
             jax.tree.map(lambda a, m=m: a[m], variables),
             tuple(part[rows[m]] for part in data),
             validation=tuple(part[checks[m]] for part in data),
-            optimizer=0.02,
+            optimizer=0.01,
             seed=seed,
             **OPTIONS,
         )

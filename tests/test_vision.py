@@ -254,7 +254,7 @@ def edit(content, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda h: h.update(format=2), "has format 2"),
+        (lambda h: h.update(format=3), "has format 3"),
         (lambda h: h.update(kind="magic"), "of kind 'magic'"),
         (lambda h: h.pop("kind"), "unknown field 'backbone'"),
         (lambda h: h.pop("shape"), "has or lacks 'shape'"),

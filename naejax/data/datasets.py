@@ -99,8 +99,7 @@ def load_dataset(
             folder of Parquet files, or of one of TFDS such as homes/1.0.0 (see
             `naejax.data.prepare_table`).
         target: column to predict; needed for a file, optional for a name or a folder.
-        task: "auto", "regression" or "classification"; "auto" is what the registry
-            or the folder says, or what `infer_schema` finds.
+        task: "auto" is what the registry or folder says, or what `infer_schema` finds.
         categories: columns whose numbers are names of groups (codes, postal codes).
         drop: columns to leave out, such as identifiers.
 
@@ -108,8 +107,7 @@ def load_dataset(
         The data set.
 
     Raises:
-        ValueError: the name, file or target is unknown, or the network is needed and
-            cannot be reached.
+        ValueError: the name, file or target is unknown, or the network out of reach.
 
     Example:
         >>> wine = load_dataset("wine")

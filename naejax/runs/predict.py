@@ -35,10 +35,10 @@ def predict_run(
 
     Args:
         run: a run folder.
-        data: for a run on a table a CSV or Parquet file with its columns (that of the
-            target is not needed, others are ignored). For a run on images an .npz file
-            with the array ``x``, or a source of `naejax.data.load_images`, whose test
-            images are predicted.
+        data: for a run on a table a CSV or Parquet file with its columns (the target's
+            is not needed, others are ignored). For a run on images an .npz file with
+            the array ``x``, or a source of `naejax.data.load_images`, whose test images
+            are predicted.
         out: the file to write, see `naejax.tabular.predict_table` and
             `naejax.vision.predict_images`.
         keep: columns of the file to copy as they are, in front of the others.
