@@ -12,6 +12,7 @@ from naejax.data.datasets import DatasetInfo, available, load_dataset
 from naejax.data.image_sets import ImageInfo, available_images, load_images
 from naejax.data.tfds_builders import prepare_named, prepare_table
 from naejax.runs.kinds import refuse_images, refuse_tables
+from naejax.runs.tables import open_data
 from naejax.settings import (
     NAEOptions,
     Settings,
@@ -48,7 +49,7 @@ class TableOptions:
     """What the columns of a table are.
 
     Attributes:
-        target: column to predict; needed for a CSV or Parquet file.
+        target: column to predict; needed for a file.
         task: what the target is; auto reads it off the column.
         categories: columns whose numbers are names of groups, such as codes.
         drop: columns to leave out, such as identifiers.
@@ -65,9 +66,9 @@ class Train:
     """Train a model that explains itself; leave a folder with scores and a picture.
 
     Attributes:
-        data: name of a data set (see `naejax datasets`), path of a CSV or Parquet
-            file or a folder of Parquet files (nae), of an .npz file with images x and
-            targets y (sop), or of a folder of TFDS.
+        data: name of a data set (see `naejax datasets`), path of a CSV or Parquet file
+            or a folder of the latter (nae), of an .npz file with images x and targets
+            y (sop), or of a folder of TFDS.
         out: folder for the model, its scores, its history and a picture of it.
         resume: go on with the unfinished run of that folder; instead of all others.
         model: nae: Neural Additive Experts, for tables; sop: Sum-of-Parts, for images.
@@ -137,7 +138,7 @@ class Train:
             _refuse_options(self.sop, "sop")
             refuse_images(self.data)
             train_run(
-                load_dataset(self.data, **asdict(self.table)),
+                open_data(self.data, **asdict(self.table), seed=self.seed),
                 Settings(**shared, **asdict(self.nae)),
                 self.out,
                 seed=self.seed,
@@ -174,8 +175,7 @@ class Predict:
             target's column is not needed); or, for a run on images, an .npz file with
             images x, or the name of a data set, whose test images are predicted.
         out: CSV file to write.
-        keep: columns of that file, such as identifiers, to copy in front of the
-            predictions.
+        keep: columns of that file, such as identifiers, to copy to the front.
         overwrite: replace an existing file.
     """
 
@@ -278,8 +278,7 @@ class Prepare:
     """Prepare a table for TensorFlow Datasets, in a folder that --data takes, too.
 
     Attributes:
-        data: path of a CSV or Parquet file, or name of a data set (see `naejax
-            datasets`).
+        data: path of a file of rows, or name of a data set (see `naejax datasets`).
         out: folder of all data sets; the table goes to OUT/NAME/VERSION.
         name: of the data set: small letters, digits and underscores.
         known: --name is california, bike, adult, year, credit, mimic2 or mimic3, and

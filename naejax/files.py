@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -24,17 +24,36 @@ def write_file(path: str | Path, content: bytes | str) -> None:
         >>> Path(f"{folder}/a.txt").read_text()
         'whole'
     """
+    write_pieces(path, [content])
+
+
+def write_pieces(path: str | Path, pieces: Iterable[bytes | str]) -> None:
+    """Writes a file piece by piece, in the manner of `write_file`.
+
+    Args:
+        path: where; an existing file is replaced.
+        pieces: bytes, or text to be encoded as UTF-8.
+
+    Raises:
+        ValueError: if ``path`` is a folder, or the place cannot be written.
+
+    Example:
+        >>> folder = tempfile.mkdtemp()
+        >>> write_pieces(f"{folder}/a.txt", iter(["one ", "two"]))
+        >>> Path(f"{folder}/a.txt").read_text()
+        'one two'
+    """
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected the path of a file to write")
-    data = content.encode() if isinstance(content, str) else content
     try:
         handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece.encode() if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; a new file should be what the user's umask says.

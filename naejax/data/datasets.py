@@ -156,28 +156,6 @@ def load_dataset(
     )
 
 
-def column_names(path: Path) -> list[str]:
-    """The names of the columns of a CSV or Parquet file, without reading it.
-
-    Args:
-        path: of the file, or of a folder of Parquet files.
-
-    Returns:
-        The names, in the order of the file.
-
-    Raises:
-        ValueError: the file cannot be read.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "people.csv"
-        >>> _ = path.write_text("age;city\\n31;Oslo\\n")
-        >>> column_names(path)
-        ['age', 'city']
-    """
-    return list(open_parquet(path).kinds) if is_parquet(path) else read_header(path)
-
-
 def _read_folder(folder: Path) -> PreparedTable:
     """The table of a folder, or what else somebody could have meant."""
     if not (folder / MARKER).is_file():

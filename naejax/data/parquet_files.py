@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from naejax.data.arrow_cells import arrow_kind, as_table_column, check_kinds
-from naejax.data.cells import Columns, check_names, unknown_name
+from naejax.data.cells import Columns, check_names
 
 _ENDINGS = (".parquet", ".pq")
 _INDEX = "__index_level_"  # what pandas calls the saved index of its rows
@@ -77,15 +77,34 @@ class ParquetTable:
         Raises:
             ValueError: a file is damaged, or a column cannot be read as a table's.
         """
+        for first, cells in self.raw_batches(names, groups):
+            yield (
+                first,
+                {
+                    name: as_table_column(name, values, text=name in text, first=first)
+                    for name, values in cells.items()
+                },
+            )
+
+    def raw_batches(
+        self, names: Sequence[str], groups: Sequence[RowGroup] | None = None
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Reads rows in batches of at most 65,536, as columns of pyarrow.
+
+        Args:
+            names: columns to read, at least one.
+            groups: row groups to read; None: all.
+
+        Yields:
+            The number of the first row, and the columns.
+
+        Raises:
+            ValueError: a file is damaged.
+        """
         for group in self.groups if groups is None else groups:
             first = group.first
             for batch in _read(group, names):
-                found = {}
-                for name, values in zip(names, batch, strict=True):
-                    found[name] = as_table_column(
-                        name, values, text=name in text, first=first
-                    )
-                yield first, found
+                yield first, dict(zip(names, batch, strict=True))
                 first += len(batch[0])
 
     def read(self, names: Sequence[str], *, text: Collection[str] = ()) -> Columns:
@@ -108,18 +127,6 @@ class ParquetTable:
             name: join_cells([part[name] for part in parts], self.kinds[name])
             for name in names
         }
-
-    def raw(self, name: str) -> list[Any]:
-        """The cells of a column as Python's values, to be copied.
-
-        Args:
-            name: of the column.
-
-        Returns:
-            One value per row, None where it is missing.
-        """
-        batches = (batch for group in self.groups for batch in _read(group, [name]))
-        return [cell for (values,) in batches for cell in values.to_pylist()]
 
 
 def is_parquet(path: str | Path) -> bool:
@@ -231,31 +238,6 @@ def read_parquet(
         if name not in drop and (only is None or name in only)
     ]
     return table.read(names, text=text)
-
-
-def read_raw(path: str | Path, names: Sequence[str]) -> dict[str, list[Any]]:
-    """Columns of a Parquet file as the values that it holds, to be copied.
-
-    Args:
-        path: see `is_parquet`.
-        names: of columns.
-
-    Returns:
-        Column name -> its B cells, in the order of ``names``.
-
-    Raises:
-        ValueError: the file cannot be read, or lacks a column.
-
-    Example:
-        >>> read_raw("nowhere.parquet", ["x"])  # doctest: +ELLIPSIS
-        Traceback (most recent call last):
-        ValueError: cannot read nowhere.parquet: No such file or directory; ...
-    """
-    table = open_parquet(path)
-    for name in names:
-        if name not in table.kinds:
-            raise ValueError(unknown_name(f"no column {name!r}", name, table.kinds))
-    return {name: table.raw(name) for name in names}
 
 
 def join_cells(parts: Sequence[np.ndarray], kind: str) -> np.ndarray:

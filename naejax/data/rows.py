@@ -6,7 +6,7 @@ from typing import Any
 from naejax.data.cells import Columns
 from naejax.data.columns import read_columns
 from naejax.data.csvfile import read_csv, read_header
-from naejax.data.parquet_files import is_parquet, read_parquet
+from naejax.data.parquet_files import is_parquet, open_parquet, read_parquet
 from naejax.data.table import TableEncoder
 
 
@@ -53,3 +53,25 @@ def read_rows(encoder: TableEncoder, source: Any, *, target: bool = True) -> Col
             numbers={name for name, kind in kinds.items() if kind == "numeric"},
         )
     return read_columns(source, text=text)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of a CSV or Parquet file, without reading it.
+
+    Args:
+        path: of the file, or of a folder of Parquet files.
+
+    Returns:
+        The names, in the order of the file.
+
+    Raises:
+        ValueError: the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "people.csv"
+        >>> _ = path.write_text("age;city\\n31;Oslo\\n")
+        >>> column_names(path)
+        ['age', 'city']
+    """
+    return list(open_parquet(path).kinds) if is_parquet(path) else read_header(path)

@@ -120,7 +120,7 @@ def infer_schema(columns: Columns, target: str, *, task: Task = "auto") -> Schem
     features = infer_features(
         {name: column for name, column in columns.items() if name != target}
     )
-    return Schema(features, _target(target, columns[target], task), rows)
+    return Schema(features, infer_target(target, columns[target], task), rows)
 
 
 def infer_features(columns: Columns) -> tuple[Feature, ...]:
@@ -140,6 +140,56 @@ def infer_features(columns: Columns) -> tuple[Feature, ...]:
         ['numeric', 'boolean']
     """
     return tuple(_feature(name, column) for name, column in columns.items())
+
+
+def infer_target(name: str, column: np.ndarray, task: Task) -> Target:
+    """Decides what the column to predict is, see `infer_schema`.
+
+    Args:
+        name: of the column.
+        column: all rows, as `read_columns` returns it.
+        task: "auto", "regression" or "classification".
+
+    Returns:
+        Its description.
+
+    Raises:
+        ValueError: it is incomplete, constant or an identifier.
+
+    Example:
+        >>> infer_target("y", np.arange(12.0), "auto").kind
+        'regression'
+    """
+    numeric, gone = column.dtype == np.float64, is_missing(column)
+    if gone.any():
+        raise ValueError(
+            f"target {name!r} is missing in {gone.sum()} of {len(column)} rows (first: "
+            f"row {np.flatnonzero(gone)[0] + 1}): remove these rows"
+        )
+    values = np.unique(column) if numeric else sorted(set(as_text(column)))
+    if len(values) == 1:
+        raise ValueError(
+            f"target {name!r} has the same value in all {len(column)} rows: there is "
+            "nothing to learn"
+        )
+    is_binary = len(values) == 2 and all(
+        float(v).is_integer() for v in values if numeric
+    )
+    if numeric and (task == "regression" or (task == "auto" and not is_binary)):
+        return Target(name, "regression")
+    if task == "regression":
+        raise ValueError(
+            f"target {name!r} holds {values[0]!r}, which is not a number: regression "
+            "cannot predict it, use task='classification'"
+        )
+    if len(values) > MAX_CLASSES or 2 * len(values) >= len(column):
+        raise ValueError(
+            f"target {name!r} has {len(values)} classes in {len(column)} rows, at most "
+            f"{MAX_CLASSES} of more than 2 rows each are possible: choose another "
+            "target if it is an identifier, task='regression' if it is a quantity"
+        )
+    classes = tuple(number_text(value) if numeric else value for value in values)
+    return Target(name, "binary" if len(classes) == 2 else "multiclass", classes)
 
 
 def describe(schema: Schema) -> str:
@@ -189,40 +239,6 @@ def _feature(name: str, column: np.ndarray) -> Feature:
     levels = tuple(sorted(set(as_text(column)[~gone])))
     kind: FeatureKind = "boolean" if set(levels) <= {"true", "false"} else "categorical"
     return Feature(name, kind, levels, missing, len(levels))
-
-
-def _target(name: str, column: np.ndarray, task: Task) -> Target:
-    """Describes the target column."""
-    numeric, gone = column.dtype == np.float64, is_missing(column)
-    if gone.any():
-        raise ValueError(
-            f"target {name!r} is missing in {gone.sum()} of {len(column)} rows (first: "
-            f"row {np.flatnonzero(gone)[0] + 1}): remove these rows"
-        )
-    values = np.unique(column) if numeric else sorted(set(as_text(column)))
-    if len(values) == 1:
-        raise ValueError(
-            f"target {name!r} has the same value in all {len(column)} rows: there is "
-            "nothing to learn"
-        )
-    is_binary = len(values) == 2 and all(
-        float(v).is_integer() for v in values if numeric
-    )
-    if numeric and (task == "regression" or (task == "auto" and not is_binary)):
-        return Target(name, "regression")
-    if task == "regression":
-        raise ValueError(
-            f"target {name!r} holds {values[0]!r}, which is not a number: regression "
-            "cannot predict it, use task='classification'"
-        )
-    if len(values) > MAX_CLASSES or 2 * len(values) >= len(column):
-        raise ValueError(
-            f"target {name!r} has {len(values)} classes in {len(column)} rows, at most "
-            f"{MAX_CLASSES} of more than 2 rows each are possible: choose another "
-            "target if it is an identifier, task='regression' if it is a quantity"
-        )
-    classes = tuple(number_text(value) if numeric else value for value in values)
-    return Target(name, "binary" if len(classes) == 2 else "multiclass", classes)
 
 
 def _values(feature: Feature) -> str:

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 
 from naejax.data.cells import Columns
-from naejax.data.datasets import column_names, load_dataset
 from naejax.data.image_file import read_arrays, read_npz
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import Images, as_images
 from naejax.data.parquet_files import is_parquet
-from naejax.data.rows import read_rows
-from naejax.data.schema import infer_schema
-from naejax.data.split import split_rows
+from naejax.data.rows import column_names, read_rows
 from naejax.files import check_new_file, write_file
 from naejax.reports.findings import TableRows
 from naejax.reports.images import ImageRows, image_report
@@ -23,6 +20,7 @@ from naejax.reports.page import render
 from naejax.reports.table import table_report
 from naejax.reports.write import about_images, about_table
 from naejax.runs.load import load_run
+from naejax.runs.tables import LargeTable, as_run_table, open_data
 from naejax.tabular import TabularNAE, evaluate_table
 from naejax.vision import ImageSOP
 
@@ -57,6 +55,7 @@ def explain_run(
 
     Example:
         >>> import tempfile
+        >>> from naejax.data import load_dataset
         >>> from naejax.runs import train_run
         >>> from naejax.settings import Settings
         >>> folder, quiet = Path(tempfile.mkdtemp()), lambda line: None
@@ -98,12 +97,17 @@ def _explain_table(
     target, short = fitted.encoder.schema.target.name, Path(name).name
     if parts is not None:
         say(f"{name}: the run's own table")
+        sizes = metrics["rows"]
+        called = {
+            part: _called(part, len(columns[target]), sizes[part], short)
+            for part, columns in parts.items()
+        }
         rows = TableRows(
             parts["training"],
-            f"training rows of {short}",
+            called["training"],
             parts["test"],
-            f"test rows of {short}",
-            {part: len(columns[target]) for part, columns in parts.items()},
+            called["test"],
+            sizes,
             "test row",
         )
         scores = [{"name": "NAE", "split": "test", "values": metrics["test"]}]
@@ -156,11 +160,18 @@ def _own_split(
         if Path(name).is_file() or is_parquet(name):
             # They may be gone from a copy of the table.
             drop = [column for column in drop if column in column_names(Path(name))]
-        dataset = load_dataset(
-            name, config["target"], config["task"], config.get("categories", ()), drop
+        dataset = open_data(
+            name,
+            config["target"],
+            config["task"],
+            config.get("categories", ()),
+            drop,
+            seed=int(config["seed"]),
         )
-        columns = dataset.columns
-        same = infer_schema(columns, config["target"], task=config["task"]) == schema
+        table = as_run_table(dataset, int(config["seed"]))
+        same = table.schema == schema
+        if same:
+            table.split()
     except (ValueError, OSError) as error:
         if not required:
             # Rows to explain need not be a table to train on.
@@ -170,10 +181,11 @@ def _own_split(
             "rows to explain with --data FILE.csv"
         ) from error
     if same:
-        split = split_rows(columns, schema, int(config["seed"]), dataset.parts)
-        parts = dict(zip(("training", "validation", "test"), split, strict=True))
-        # The same cells in another order would be split otherwise.
-        if _agree(evaluate_table(fitted, parts["test"]), metrics["test"]):
+        parts = table.some_rows()
+        # The same cells in another order would be split otherwise, and sampled so.
+        if isinstance(table, LargeTable) or _agree(
+            evaluate_table(fitted, parts["test"]), metrics["test"]
+        ):
             return parts
     if required:
         raise ValueError(
@@ -181,6 +193,12 @@ def _own_split(
             "cannot be found again; give the rows to explain with --data FILE.csv"
         )
     return None
+
+
+def _called(part: str, count: int, total: int, short: str) -> str:
+    """Rows of a part in words; of a large table some stand for all."""
+    some = "" if count == total else f"{count:,} of {total:,} "
+    return f"{some}{part} rows of {short}"
 
 
 def _agree(found: dict[str, float], recorded: dict[str, float]) -> bool:

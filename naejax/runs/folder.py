@@ -101,11 +101,12 @@ def json_text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, indent=2) + "\n"
 
 
-def csv_text(columns: Mapping[str, Any]) -> str:
+def csv_text(columns: Mapping[str, Any], *, header: bool = True) -> str:
     """Columns as the text of a CSV file; missing cells are empty, and no zero is -0.
 
     Args:
         columns: sequences of one length by name.
+        header: whether to write the names.
 
     Returns:
         The text.
@@ -116,7 +117,8 @@ def csv_text(columns: Mapping[str, Any]) -> str:
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
+    if header:
+        writer.writerow(columns)
     cells = [
         column + column.dtype.type(0)
         if isinstance(column, np.ndarray) and column.dtype.kind == "f"

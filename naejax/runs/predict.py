@@ -1,21 +1,22 @@
 """Predictions of a trained run, as a CSV file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from naejax.data.arrow_cells import as_table_column
 from naejax.data.cells import unknown_name
 from naejax.data.columns import read_columns
 from naejax.data.csvfile import read_texts
 from naejax.data.image_file import read_arrays
 from naejax.data.image_sets import available_images, load_images
 from naejax.data.images import as_images
-from naejax.data.parquet_files import is_parquet, read_raw
+from naejax.data.parquet_files import ParquetTable, is_parquet, open_parquet
 from naejax.data.rows import read_rows
-from naejax.files import check_new_file, write_file
+from naejax.files import check_new_file, write_file, write_pieces
 from naejax.runs.folder import csv_text
 from naejax.runs.load import load_run
 from naejax.tabular import TabularNAE, predict_table
@@ -64,6 +65,17 @@ def predict_run(
     """
     check_new_file(out, overwrite=overwrite)
     fitted = load_run(run)
+    if isinstance(fitted, TabularNAE) and is_parquet(data):
+        count = 0
+
+        def pieces() -> Iterator[str]:
+            nonlocal count
+            for part in _predict_parquet(fitted, open_parquet(data), keep):
+                yield csv_text(part, header=not count)
+                count += len(part["prediction"])
+
+        write_pieces(out, pieces())
+        return count
     if isinstance(fitted, TabularNAE):
         table = _predict_rows(fitted, str(data), keep)
     elif keep:
@@ -84,20 +96,50 @@ def _predict_rows(fitted: TabularNAE, data: str, keep: Sequence[str]) -> dict[st
         )
     kept = _read_kept(Path(data), keep) if keep else {}
     rows = read_rows(fitted.encoder, data, target=False)
-    table = predict_table(fitted, rows)
+    return _beside(kept, predict_table(fitted, rows), data)
+
+
+def _predict_parquet(
+    fitted: TabularNAE, table: ParquetTable, keep: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Predictions of the rows of Parquet files, some at a time."""
+    for name in keep:
+        if name not in table.kinds:
+            raise ValueError(unknown_name(f"no column {name!r}", name, table.kinds))
+    features = fitted.encoder.schema.features
+    for feature in features:
+        if feature.name not in table.kinds:
+            what = f"the table lacks the column {feature.name!r}"
+            raise ValueError(unknown_name(what, feature.name, table.kinds))
+    text = [feature.name for feature in features if feature.kind == "categorical"]
+    names = list(dict.fromkeys([*(feature.name for feature in features), *keep]))
+    for first, cells in table.raw_batches(names):
+        rows = {
+            feature.name: as_table_column(
+                feature.name,
+                cells[feature.name],
+                text=feature.name in text,
+                first=first,
+            )
+            for feature in features
+        }
+        kept = {name: cells[name].to_pylist() for name in keep}
+        yield _beside(kept, predict_table(fitted, rows), str(table.path))
+
+
+def _beside(kept: dict[str, Any], table: dict[str, Any], source: str) -> dict[str, Any]:
+    """Columns to keep in front of predictions."""
     for name in kept:
         if name in table:
             raise ValueError(
                 f"column {name!r} to keep has the name of a column of predictions; "
-                f"rename it in {data}"
+                f"rename it in {source}"
             )
     return {**kept, **table}
 
 
 def _read_kept(path: Path, keep: Sequence[str]) -> dict[str, Any]:
     """Columns as they are written in a file, or as a folder of TFDS holds them."""
-    if is_parquet(path):
-        return dict(read_raw(path, keep))
     if not path.is_dir():
         return dict(read_texts(path, keep))
     columns = read_columns(path)

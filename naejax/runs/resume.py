@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 
-from naejax.data.datasets import load_dataset
 from naejax.data.image_sets import load_images
 from naejax.runs.folder import MODEL_FILE
 from naejax.runs.images import train_image_run
 from naejax.runs.table import train_run
+from naejax.runs.tables import open_data
 from naejax.runs.unfinished import read_asked, remove
 from naejax.settings import Settings, SOPSettings
 
@@ -65,12 +65,13 @@ def resume_run(
         return
     say(f"going on with {out}")
     if model == "nae":
-        dataset = load_dataset(
+        dataset = open_data(
             data,
             asked["target"],
             asked["task"],
             asked["categories"],
             asked.get("drop", ()),
+            seed=seed,
         )
         train_run(dataset, chosen, out, **how)
     else:

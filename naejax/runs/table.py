@@ -11,10 +11,9 @@ import jax
 from naejax import artifact
 from naejax.data.cells import Columns
 from naejax.data.datasets import Dataset
-from naejax.data.schema import Schema, describe, infer_schema
-from naejax.data.split import split_rows
-from naejax.data.suspects import suspicions
-from naejax.evaluation import Scores, baseline_scores, best_score_name
+from naejax.data.schema import Schema, describe
+from naejax.data.streamed_table import StreamedTable
+from naejax.evaluation import Scores, best_score_name
 from naejax.explain import compute_shapes, plot_shapes
 from naejax.explain.figure import png
 from naejax.files import write_file
@@ -26,22 +25,17 @@ from naejax.runs.folder import (
     json_text,
     training_line,
 )
+from naejax.runs.tables import as_run_table
 from naejax.runs.unfinished import unfinished
 from naejax.settings import Settings
-from naejax.tabular import (
-    TabularNAE,
-    evaluate_table,
-    explain_rows,
-    fit_table,
-    raw_target,
-)
+from naejax.tabular import TabularNAE, explain_rows
 from naejax.train.checkpoint import Checkpoints
 
 _PICTURE_ROWS = 50_000
 
 
 def train_run(
-    dataset: Dataset,
+    dataset: Dataset | StreamedTable,
     settings: Settings,
     out: str | Path,
     *,
@@ -60,7 +54,7 @@ def train_run(
     the training is kept beside it, see `naejax.runs.unfinished`.
 
     Args:
-        dataset: the table, its target and task.
+        dataset: the table, its target and task, see `naejax.runs.tables.open_data`.
         settings: how to build and train the model.
         out: the run folder.
         seed: seed of splits, initial parameters, shuffling and dropout.
@@ -83,8 +77,9 @@ def train_run(
         >>> (out / "model.safetensors").is_file()
         True
     """
-    schema = infer_schema(dataset.columns, dataset.target, task=dataset.task)
-    source: dict[str, Any] = {"data": dataset.name, "target": dataset.target}
+    table = as_run_table(dataset, seed)
+    schema = table.schema
+    source: dict[str, Any] = {"data": dataset.name, "target": schema.target.name}
     source |= {"task": dataset.task, "categories": list(dataset.categories)}
     source |= {"drop": list(dataset.drop), "model": "nae"}
     how = {"overwrite": overwrite, "devices": devices, "seconds": checkpoint_seconds}
@@ -95,26 +90,15 @@ def train_run(
             out, marker=MODEL_FILE, overwrite=overwrite, within=kept.parent
         ) as folder,
     ):
-        say(f"{dataset.name}: {dataset.description}\n{describe(schema)}")
-        for line in suspicions(schema, dataset.columns):
+        what, cautions = table.lines()
+        say(f"{dataset.name}: {what}\n{describe(schema)}")
+        for line in cautions:
             say(line)
-        training, validation, test = split_rows(
-            dataset.columns, schema, seed, dataset.parts
-        )
-        sizes = {
-            name: len(part[schema.target.name])
-            for name, part in zip(
-                ("training", "validation", "test"),
-                (training, validation, test),
-                strict=True,
-            )
-        }
+        table.split()
+        sizes = table.sizes
         settings = settings.for_rows(sizes["training"])
         start = time.perf_counter()
-        fitted, result = fit_table(
-            training,
-            validation,
-            schema,
+        fitted, result = table.fit(
             settings,
             devices=devices,
             checkpoints=Checkpoints(kept / "nae", checkpoint_seconds),
@@ -124,17 +108,7 @@ def train_run(
         if jax.process_index() > 0:
             return  # The first process writes the folder.
         seconds = time.perf_counter() - start
-        scores = {
-            "validation": evaluate_table(fitted, validation),
-            "test": evaluate_table(fitted, test),
-            "baselines": baseline_scores(
-                schema,
-                training,
-                raw_target(fitted.encoder, training),
-                test,
-                raw_target(fitted.encoder, test),
-            ),
-        }
+        scores = table.scores(fitted)
         metrics = {
             "rows": sizes,
             **scores,
@@ -156,7 +130,7 @@ def train_run(
         if find_spec("matplotlib"):
             write_file(
                 folder / "shapes.png",
-                draw_shapes(fitted, training, Path(dataset.name).name),
+                draw_shapes(fitted, table.shown, Path(dataset.name).name),
             )
             names.append("shapes.png")
         else:
@@ -178,6 +152,7 @@ def draw_shapes(fitted: TabularNAE, columns: Columns, title: str) -> bytes:
 
     Example:
         >>> import numpy as np
+        >>> from naejax.data import infer_schema
         >>> from naejax.tabular import fit_table
         >>> columns = {"x": np.arange(64.0), "y": np.arange(64.0) ** 2}
         >>> fitted, _ = fit_table(columns, columns, infer_schema(columns, "y"),

@@ -9,11 +9,13 @@ from naejax.tabular.predict import (
     raw_target,
     score_rows,
 )
+from naejax.tabular.streamed import fit_parquet
 
 __all__ = [
     "TabularNAE",
     "evaluate_table",
     "explain_rows",
+    "fit_parquet",
     "fit_table",
     "predict_table",
     "raw_target",

@@ -19,7 +19,7 @@ from naejax.tabular.predict import raw_target
 from naejax.tabular.rows import Rows
 from naejax.tabular.target import training_target
 
-_FINE = 1000
+FINE = 1000
 """Knots of an encoding whose networks see every row."""
 
 
@@ -47,7 +47,7 @@ def make_encoder(
         schema,
         numeric=chosen.numeric,
         categorical=chosen.categorical,
-        num_knots=chosen.num_knots or _FINE,
+        num_knots=chosen.num_knots or FINE,
         seed=seed,
     )
     if offset is None or schema.target.kind != "regression":

@@ -138,14 +138,8 @@ def fit_table(
         for s in seeds
     ]
     has_validation = check is not None or len(draws[0][1]) > 0
-    options: dict[str, Any] = {
+    options = fit_options(chosen, has_validation=has_validation) | {
         "loss": training_loss(fitted, loss_function),
-        "weight_decay": chosen.weight_decay,
-        "epochs": chosen.epochs,
-        "batch_size": chosen.batch_size,
-        "penalties": {name: getattr(chosen, name) for name in PENALTIES},
-        "averaging": chosen.averaging,
-        "patience": chosen.patience if has_validation else None,
         "devices": devices,
         "progress": progress,
     }
@@ -189,6 +183,26 @@ def fit_table(
             **options,
         )
     return replace(fitted, variables=result.variables), result
+
+
+def fit_options(chosen: Any, *, has_validation: bool) -> dict[str, Any]:
+    """What settings say of a training, as arguments of `naejax.fit`.
+
+    Args:
+        chosen: settings without None.
+        has_validation: whether some rows pick the best epoch.
+
+    Returns:
+        Arguments by name.
+    """
+    return {
+        "weight_decay": chosen.weight_decay,
+        "epochs": chosen.epochs,
+        "batch_size": chosen.batch_size,
+        "penalties": {name: getattr(chosen, name) for name in PENALTIES},
+        "averaging": chosen.averaging,
+        "patience": chosen.patience if has_validation else None,
+    }
 
 
 def _fit_members(

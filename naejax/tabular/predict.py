@@ -122,11 +122,24 @@ def evaluate_scores(fitted: TabularNAE, columns: Columns, score: np.ndarray) -> 
     Returns:
         See `evaluate_table`.
     """
-    target = fitted.encoder.schema.target
-    if target.kind == "regression":
-        mean = fitted.inverse_link(score)[:, 0]
-        return regression_scores(raw_target(fitted.encoder, columns), mean)
-    truth = encode_target(fitted.encoder, columns)
+    return evaluate_against(fitted, raw_target(fitted.encoder, columns), score)
+
+
+def evaluate_against(
+    fitted: TabularNAE, truth: np.ndarray, score: np.ndarray
+) -> Scores:
+    """Scores of predictions for known targets, see `evaluate_table`.
+
+    Args:
+        fitted: the model that made them.
+        truth: result of `raw_target`, (N,).
+        score: of the same rows, in the unit of `explain_rows`, (N, C).
+
+    Returns:
+        See `evaluate_table`.
+    """
+    if fitted.encoder.schema.target.kind == "regression":
+        return regression_scores(truth, fitted.inverse_link(score)[:, 0])
     return classification_scores(truth, log_probabilities(score))
 
 

@@ -11,6 +11,7 @@ from jax import Array
 from naejax.objectives.losses import Loss
 from naejax.train.batch import Batch, add_offset
 from naejax.train.parallel import AXIS, DataParallel, over_processes
+from naejax.train.sources import RowSource
 
 _CHUNK_ROWS = 1024
 
@@ -87,7 +88,7 @@ class ParallelEvaluate:
         for start in range(0, most, chunk * devices):
             # Past the end come the first rows: valid ones, so that weight 0 is finite.
             index = np.arange(start, start + chunk * devices).reshape(devices, chunk)
-            rows = jax.tree.map(lambda a, i=index % own: np.asarray(a)[i], batch)
+            rows = jax.tree.map(lambda a, i=index % own: _take(a, i), batch)
             rows = rows._replace(weight=np.where(index < own, rows.weight, 0.0))
             sums = self._sums(variables, self._parallel.split(rows), np.int32(0))
             total += jax.device_get(sums)
@@ -110,6 +111,11 @@ class ParallelEvaluate:
         rows = self._parallel.shapes(rows, split=True)
         program: Any = self._sums
         return program.lower(variables, rows, np.int32(0))
+
+
+def _take(array: Any, index: np.ndarray) -> np.ndarray:
+    """Rows of an array, or of a source, which reads no others."""
+    return array[index] if isinstance(array, RowSource) else np.asarray(array)[index]
 
 
 def _loss_sums(
