@@ -12,7 +12,6 @@ from naejax.data.datasets import DatasetInfo, available, load_dataset
 from naejax.data.image_sets import ImageInfo, available_images, load_images
 from naejax.data.tfds_builders import prepare_named, prepare_table
 from naejax.runs.kinds import refuse_images, refuse_tables
-from naejax.runs.tables import open_data
 from naejax.settings import (
     NAEOptions,
     Settings,
@@ -118,7 +117,7 @@ class Train:
 
     def _run(self) -> None:
         """Trains in this process."""
-        from naejax.runs import resume_run, train_image_run, train_run
+        from naejax.runs import open_data, resume_run, train_image_run, train_run
 
         if self.resume is not None:
             if self != Train(resume=self.resume, processes=self.processes):

@@ -19,7 +19,7 @@ from naejax.data import (
 )
 from naejax.data.tfds_splits import split_by_size
 from naejax.runs import explain_run, predict_run, train_run
-from naejax.runs import table as table_runs
+from naejax.runs import tables as table_runs
 from naejax.settings import Settings
 
 

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from naejax.runs.resume import resume_run
     from naejax.runs.sweep import sweep_run
     from naejax.runs.table import train_run
+    from naejax.runs.tables import open_data
 
 _PLACES = {
     "explain_run": "explain",
+    "open_data": "tables",
     "predict_run": "predict",
     "resume_run": "resume",
     "sweep_run": "sweep",
@@ -25,6 +27,7 @@ _PLACES = {
 
 __all__ = [
     "explain_run",
+    "open_data",
     "predict_run",
     "resume_run",
     "sweep_run",
