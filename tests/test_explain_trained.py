@@ -44,7 +44,8 @@ def additive():
     """A model of additive data, and its output for fresh rows."""
     data = make_synthetic("additive", rows=3000, seed=0)
     x, y = float32(data.x, data.y)
-    model = NAE(num_experts=4, hidden=(32, 32), num_knots=32)
+    # A step of the truth is a slope between two knots: the more, the steeper.
+    model = NAE(num_experts=4, hidden=(32, 32), num_knots=64)
     variables = place_knots(jax.jit(model.init)(jax.random.key(0), x[:1]), x)
     options = OPTIONS | {"epochs": 20, "penalties": {"expert_variance": 1.0}}
     result = fit(model, variables, (x, y), optimizer=5e-3, **options)
