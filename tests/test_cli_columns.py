@@ -143,7 +143,7 @@ def test_a_folder_of_runs_is_told_from_a_run(trained, table, tmp_path, capsys):
 def test_a_folder_as_data_is_told_from_a_table(tmp_path, capsys):
     words = ["train", "--data", tmp_path, "--target", "y", "--out", tmp_path / "x"]
     error = fails(capsys, *words)
-    assert "a CSV file, or a folder that TensorFlow Datasets prepared" in error
+    assert "a folder of .parquet files, or one that TensorFlow Datasets" in error
 
 
 def test_a_sweep_says_its_plan_before_training(table, tmp_path, monkeypatch, capsys):
