@@ -211,3 +211,32 @@ def test_the_command_line_from_end_to_end(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "Parquet file people.parquet" in printed
     assert "people.parquet: the run's own table" in printed
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    path = write(folder / "people.parquet", people())
+    words = ["--target", "y", "--epochs", "1", "--num-experts", "2"]
+    main(["train", "--data", str(path), "--out", str(folder / "run"), *words])
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    ("columns", "keep", "words"),
+    [
+        ({"age": [1.0]}, [], "the table lacks the column 'income'"),
+        (people(), ["aeg"], "no column 'aeg'; did you mean 'age'?"),
+        (people() | {"bias": [0] * 120}, ["bias"], "has the name of a column of pred"),
+        (people() | {"age": ["old"] * 120}, [], "text in the numeric column 'age'"),
+        (people() | {"member": [0.5] * 120}, [], "'member' holds numbers, expected t"),
+    ],
+)
+def test_rows_to_predict_that_do_not_fit(tmp_path, run, capsys, columns, keep, words):
+    path, out = write(tmp_path / "a.parquet", columns), tmp_path / "out.csv"
+    command = ["predict", str(run), "--data", str(path), "--out", str(out)]
+    with pytest.raises(SystemExit) as stop:
+        main([*command, *(["--keep", *keep] if keep else [])])
+    assert stop.value.code == 2 and not list(tmp_path.glob("*out*"))
+    error = capsys.readouterr().err
+    assert words in error and error.strip().count("\n") == 0
