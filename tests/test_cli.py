@@ -155,7 +155,7 @@ def test_ctrl_c_before_training_is_one_line(homes, tmp_path, capsys, monkeypatch
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("naejax.commands.open_data", interrupted)
+    monkeypatch.setattr("naejax.runs.tables.open_data", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["train", "--data", str(homes), "--out", str(tmp_path / "run")])
     assert stop.value.code == 130
